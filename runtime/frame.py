@@ -1,0 +1,79 @@
+"""Hold one picture on its way through the runtime: pixels, their format, when they were taken and where."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from edgevit.errors import InputError
+from edgevit.kernels import to_rgb
+
+PixelFormat = Literal["bgr", "rgb", "gray", "nv12", "i420", "yuyv"]
+Pixels = npt.NDArray[np.uint8]
+
+PIXEL_FORMATS: tuple[str, ...] = get_args(PixelFormat)
+_PLANAR = ("nv12", "i420")
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """Carry one picture. ``data`` is (H, W, 3), (H, W) for gray, (H * 3 / 2, W) for nv12 and i420, (H, W, 2) for yuyv.
+
+    ``captured_ns`` is on the clock of ``time.monotonic_ns``: an age is a difference on that clock. ``index`` counts from 0.
+    """
+
+    data: Pixels
+    pixel_format: PixelFormat
+    captured_ns: int
+    index: int = 0
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if self.pixel_format not in PIXEL_FORMATS:
+            raise InputError(f"pixel_format must be one of {', '.join(PIXEL_FORMATS)}, not {self.pixel_format!r}.")
+        check_pixels(self.data, self.pixel_format)
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """Return height and width of the picture (not of the buffer)."""
+        height, width = self.data.shape[:2]
+        return (height * 2 // 3 if self.pixel_format in _PLANAR else height, width)
+
+    def to_rgb(self) -> Pixels:
+        """Return the picture as (H, W, 3) in RGB order."""
+        return to_rgb(self.data, self.pixel_format)
+
+
+def check_pixels(data: Any, pixel_format: str) -> None:
+    """Raise unless the array can be a picture in that format."""
+    if not isinstance(data, np.ndarray) or data.dtype != np.uint8:
+        kind = f"an array of {data.dtype}" if isinstance(data, np.ndarray) else type(data).__name__
+        raise InputError(f"A picture must be a numpy array of uint8 (0..255), not {kind}.")
+    channels = {"bgr": 3, "rgb": 3, "yuyv": 2}.get(pixel_format)
+    if data.ndim != (2 if channels is None else 3) or (channels is not None and data.shape[2] != channels):
+        expected = "(height, width)" if channels is None else f"(height, width, {channels})"
+        raise InputError(f"A {pixel_format} picture must have the shape {expected}, not {data.shape}.")
+    if 0 in data.shape:
+        raise InputError(f"The picture is empty: its shape is {data.shape}.")
+    if pixel_format in _PLANAR and (data.shape[0] % 3 or data.shape[1] % 2):
+        raise InputError(
+            f"A {pixel_format} buffer has 3/2 times the rows of its picture and an even width, so {data.shape} is not one."
+        )
+
+
+def frame_of(picture: Any, color: str | None, *, index: int = 0) -> Frame:
+    """Make a Frame of what a caller handed over. A bare array must come with its colour order: it is never guessed."""
+    if isinstance(picture, Frame):
+        return picture
+    if isinstance(picture, np.ndarray) and color is None:
+        raise InputError(
+            "A bare array does not say whether it is RGB or BGR. Type: session(array, color='rgb'), or 'bgr' if it is "
+            "from OpenCV; or pass an edgevit.Frame."
+        )
+    if not isinstance(picture, np.ndarray):
+        raise InputError(f"Expected an edgevit.Frame or a numpy array, not {type(picture).__name__}.")
+    return Frame(picture, color, time.monotonic_ns(), index)  # type: ignore[arg-type]  # Frame checks it
