@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,7 +57,9 @@ def _filled(device: Device) -> Device:
 
 
 def _shipped() -> dict[str, Traversable]:
-    # importlib.resources and not __file__: the package may be imported from a zip.
+    # importlib.resources and not __file__: the package may be imported from a zip. Here, for it is slow to import.
+    from importlib import resources
+
     entries = resources.files(__package__ or "edgevit.devices").iterdir()
     return {entry.name.removesuffix(_SUFFIX): entry for entry in entries if entry.name.endswith(_SUFFIX)}
 

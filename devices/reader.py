@@ -50,8 +50,10 @@ def _parsed(content: bytes, file: str) -> dict[str, Any]:
         data: dict[str, Any] = tomllib.loads(content.decode("utf-8"))
     except UnicodeDecodeError as exc:
         raise SpecError(f"{file}: byte {exc.start} is not UTF-8 text; a device file is TOML in UTF-8.") from exc
-    except tomllib.TOMLDecodeError as exc:
-        raise SpecError(f"{file}: not valid TOML: {exc}. Type: edgevit devices pixel-8 to see a good one.") from exc
+    except (ValueError, RecursionError) as exc:  # Also numbers and nests too long for Python.
+        raise SpecError(
+            f"{file}: not valid TOML: {exc}. Type: python -m pydoc edgevit.devices to read about the file format"
+        ) from exc
     return data
 
 

@@ -117,6 +117,8 @@ FAULTS = {
     "insecure source": ("https://example", "http://example", ["'source[0].url'", "https"]),
     "source without host": ("https://example.org/sheet", "https://", ["'source[0].url'", "https"]),
     "not TOML": ("year = 2024", "year = = 2024", ["not valid TOML", "line 3"]),
+    "number too long for Python": ("year = 2024", f"year = {'9' * 5000}", ["bad.toml"]),
+    "nest too deep for Python": ("year = 2024", f"year = {'[' * 9000}", ["not valid TOML"]),
     "repeated key": ("year = 2024", "year = 2024\nyear = 2025", ["not valid TOML"]),
 }
 
