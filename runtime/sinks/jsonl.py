@@ -1,0 +1,76 @@
+"""Write one line of JSON a frame, to a file or the standard output, each line at once and whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from edgevit.errors import BadOutputError, UsageError
+
+from ..frame import Frame
+from ..results import Result
+from .places import file_in_its_folder, refuse_the_input
+from .protocol import Sink
+
+
+class JsonLinesFile:
+    """Append lines to a new file. A line that could not be written whole is taken back."""
+
+    def __init__(self, path: Path) -> None:
+        self.place = str(path)
+        self._path = path
+        self._file = -1
+
+    def write(self, frame: Frame, result: Result) -> None:
+        line = memoryview(line_of(result).encode())
+        try:
+            if self._file < 0:  # only now is it known that the input is another file
+                refuse_the_input(self._path, frame)
+                self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+            before = os.fstat(self._file).st_size
+            try:
+                while line:
+                    line = line[os.write(self._file, line) :]
+            except OSError:
+                os.ftruncate(self._file, before)
+                raise
+        except OSError as exc:
+            raise UsageError(f"{self._path} cannot be written: {exc.strerror or exc}.") from exc
+
+    def close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+class JsonLinesOut:
+    """Print lines. A reader who has gone away is told as BrokenPipeError, so that the loop can end quietly."""
+
+    place = "-"
+
+    def write(self, frame: Frame, result: Result) -> None:
+        try:
+            sys.stdout.write(line_of(result))
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Python flushes once more at its end and would complain there; let that go nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise
+
+    def close(self) -> None:
+        pass
+
+
+def line_of(result: Result) -> str:
+    """Return a result as one line of strict JSON."""
+    try:
+        return json.dumps(result.to_dict(), ensure_ascii=False, allow_nan=False) + "\n"
+    except ValueError as exc:
+        raise BadOutputError(f"A result holds a number that JSON has no word for ({exc}); it is not written.") from exc
+
+
+def sink_of(place: str, kind: str) -> Sink:
+    """Open a file, or ``-`` for the standard output."""
+    return JsonLinesOut() if place == "-" else JsonLinesFile(file_in_its_folder(place))

@@ -1,0 +1,26 @@
+"""Say what a sink is: it takes frames with their results, and finishes what it wrote when it is closed."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ..frame import Frame
+from ..results import Result
+
+
+class Sink(Protocol):
+    """Take one frame and its result at a time, in order.
+
+    ``place`` is where a person finds what was written. A sink that was closed holds all it was given; one that was
+    never closed, or that failed, leaves no half file under the final name.
+    """
+
+    @property
+    def place(self) -> str:
+        """Name the file, the folder or the stream."""
+
+    def write(self, frame: Frame, result: Result) -> None:
+        """Take one."""
+
+    def close(self) -> None:
+        """Finish what was written; a second call does nothing."""

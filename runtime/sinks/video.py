@@ -1,0 +1,153 @@
+"""Write an annotated H.264 video, without sound, through PyAV; every frame keeps its time.
+
+The file grows under a hidden name and gets its own when it is closed, so it is whole wherever it is seen. A side of odd
+length is repeated by one pixel, as 4:2:0 wants even ones; a frame of another size than the first is fitted into it.
+"""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgevit.errors import EnvironmentFault, UsageError, missing
+from edgevit.kernels import resize
+
+from ..frame import Frame, Pixels
+from ..results import Result
+from .places import file_in_its_folder, refuse_the_input
+from .protocol import Sink
+
+CODECS = ("libx264", "libopenh264", "h264_videotoolbox", "mpeg4")
+TICKS = 60_000  # a second; whole for 24, 25, 30, 60 and the 1001 rates, and MPEG-4 takes no more than 65,535
+_BT601, _LIMITED = 6, 1  # as FFmpeg numbers them: what the conversion below uses, said in the file for players
+_OPTIONS = {"libx264": {"preset": "veryfast", "crf": "20"}, "mpeg4": {"qscale": "3"}}
+
+
+class VideoFile:
+    """Encode frame by frame; the first one sets the size."""
+
+    def __init__(self, path: Path, av: Any) -> None:
+        self.place = str(path)
+        self._path = path
+        self._partial = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+        self._av = av
+        self._container: Any = None
+        self._stream: Any = None
+        self._first_ns = 0
+        self._last_tick = -1
+
+    def write(self, frame: Frame, result: Result) -> None:
+        if self._container is None:
+            if self._last_tick >= 0:
+                raise UsageError(f"The video {self._path} is finished, or has failed; it takes no more frames.")
+            refuse_the_input(self._path, frame)
+        picture = result.plot()
+        try:
+            if self._container is None:
+                self._begin(picture, frame)
+            self._encode(picture, frame)
+        except (self._av.error.FFmpegError, OSError) as exc:
+            self._discard()
+            raise UsageError(f"The video {self._path} cannot be written: {exc.strerror or exc}.") from exc
+
+    def close(self) -> None:
+        if self._container is None:
+            return
+        try:
+            self._container.mux(self._stream.encode(None))
+            self._container.close()
+            self._container = None
+            self._partial.replace(self._path)
+        except (self._av.error.FFmpegError, OSError) as exc:
+            self._discard()
+            raise UsageError(f"The video {self._path} cannot be finished: {exc.strerror or exc}.") from exc
+
+    def _begin(self, picture: Pixels, frame: Frame) -> None:
+        height, width = (side + side % 2 for side in picture.shape[:2])
+        self._container = self._av.open(
+            f"file:{self._partial}", "w", format=_muxer(self._path), options=_container_options(self._path)
+        )
+        self._stream = add_stream(self._av, self._container, (height, width))
+        self._first_ns = frame.captured_ns
+
+    def _encode(self, picture: Pixels, frame: Frame) -> None:
+        canvas = fitted(picture, (self._stream.height, self._stream.width))
+        tick = round(Fraction((frame.captured_ns - self._first_ns) * TICKS, 1_000_000_000))
+        self._last_tick = max(tick, self._last_tick + 1)  # no two frames at one time, whatever the clock did
+        image = self._av.VideoFrame.from_ndarray(canvas, format="rgb24").reformat(
+            format="yuv420p", dst_colorspace=_BT601, dst_color_range=_LIMITED
+        )
+        image.pts, image.time_base = self._last_tick, Fraction(1, TICKS)
+        self._container.mux(self._stream.encode(image))
+
+    def _discard(self) -> None:
+        container, self._container = self._container, None
+        try:
+            if container is not None:
+                container.close()
+        except (self._av.error.FFmpegError, OSError):
+            pass  # the fault that led here is the one that is told
+        finally:
+            self._partial.unlink(missing_ok=True)
+
+
+def add_stream(av: Any, container: Any, size_hw: tuple[int, int]) -> Any:
+    """Add a stream of the best codec that this PyAV has and that opens on this machine."""
+    for codec in CODECS:
+        try:
+            context = av.CodecContext.create(codec, "w")
+            _set_up(context, size_hw, codec)
+            context.open()
+        except (av.error.FFmpegError, ValueError):
+            continue
+        stream = container.add_stream(codec, rate=Fraction(30), options=dict(_OPTIONS.get(codec, {})))
+        _set_up(stream.codec_context, size_hw, codec)
+        return stream
+    raise EnvironmentFault(
+        f"This PyAV can encode no video: it has none of {', '.join(CODECS)}. Type: pip install --force-reinstall av"
+    )
+
+
+def fitted(picture: Pixels, size_hw: tuple[int, int]) -> Pixels:
+    """Return the picture at exactly that size: its edge repeated by a pixel, or scaled and centred between bars."""
+    down, right = size_hw[0] - picture.shape[0], size_hw[1] - picture.shape[1]
+    if down == right == 0:
+        return np.ascontiguousarray(picture)
+    if 0 <= down <= 1 and 0 <= right <= 1:
+        return np.pad(picture, ((0, down), (0, right), (0, 0)), mode="edge")
+    scale = min(size_hw[0] / picture.shape[0], size_hw[1] / picture.shape[1])
+    height, width = (max(1, min(full, round(side * scale))) for side, full in zip(picture.shape, size_hw, strict=False))
+    canvas = np.zeros((*size_hw, 3), np.uint8)
+    top, left = (size_hw[0] - height) // 2, (size_hw[1] - width) // 2
+    canvas[top : top + height, left : left + width] = resize(picture, (height, width))
+    return canvas
+
+
+def sink_of(place: str, kind: str) -> Sink:
+    """Open a video file; the encoder starts with the first frame."""
+    try:
+        import av
+    except ImportError as exc:
+        raise missing("av", "Writing a video", "camera") from exc
+    return VideoFile(file_in_its_folder(place), av)
+
+
+def _set_up(context: Any, size_hw: tuple[int, int], codec: str) -> None:
+    context.height, context.width = size_hw
+    context.pix_fmt = "yuv420p"
+    context.time_base = Fraction(1, TICKS)
+    context.colorspace, context.color_range = _BT601, _LIMITED
+    context.options = dict(_OPTIONS.get(codec, {}))
+
+
+def _muxer(path: Path) -> str:
+    return {".mov": "mov", ".mkv": "matroska"}.get(path.suffix.lower(), "mp4")
+
+
+def _container_options(path: Path) -> dict[str, str]:
+    # The index goes to the front, so that a browser can start before it has the whole file.
+    return {} if path.suffix.lower() == ".mkv" else {"movflags": "+faststart"}

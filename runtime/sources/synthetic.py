@@ -1,0 +1,104 @@
+"""Yield built-in renders: ``synthetic://shapes?count=12&size=480x640&seed=0``, the same on every machine.
+
+``size`` is height x width and gives a large picture with one object; one number, or none, gives the square pictures
+that the shapes classifier is measured on. ``start`` is the first index, ``fps`` the pace. Each frame's source ends in
+its truth (``synthetic://shapes/0003-triangle.png``), so that a demo can count what was right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from edgevit.errors import InputError
+from edgevit.registry import Registry, unknown_name
+
+from ..frame import Frame
+from .images import SECOND_NS
+from .protocol import OnError, Source
+
+SCENES = Registry("synthetic scene", {"shapes": "edgevit.scenes.shapes"}, ask="synthetic://shapes?count=12")
+
+_LIMITS = {"count": (1, 1 << 31), "seed": (0, (1 << 32) - 1), "start": (0, 1 << 31), "fps": (1, 1000)}
+
+
+@dataclass(frozen=True)
+class Order:
+    """Hold what the URI asked for."""
+
+    scene: str
+    count: int = 12
+    size_hw: tuple[int, ...] = ()
+    seed: int = 0
+    start: int = 0
+    fps: int = 10
+
+
+class Renders:
+    """Render one picture at a time, when it is asked for."""
+
+    live = False
+
+    def __init__(self, order: Order) -> None:
+        self.total: int | None = order.count
+        self.faults: tuple[str, ...] = ()
+        self._order = order
+        self._scene = SCENES.load(order.scene)
+        self._closed = False
+        self._render(order.start)  # a size that the renderer refuses is told when the source is opened
+
+    def __iter__(self) -> Iterator[Frame]:
+        order = self._order
+        for index in range(order.count):
+            if self._closed:
+                return
+            rgb, label = self._render(order.start + index)
+            name = f"synthetic://{order.scene}/{order.start + index:04d}-{self._scene.LABELS[label]}.png"
+            yield Frame(rgb, "rgb", index * SECOND_NS // order.fps, index, name)
+
+    def close(self) -> None:
+        self._closed = True
+
+    def _render(self, index: int) -> tuple[Any, int]:
+        size, seed = self._order.size_hw, self._order.seed
+        if len(size) == 2:
+            drawn: tuple[Any, int] = self._scene.render_picture(index, size_hw=size, seed=seed)
+        else:
+            drawn = self._scene.render(index, seed=seed, **({"size": size[0]} if size else {}))
+        return drawn
+
+
+def source_of(place: str, *, on_error: OnError, recursive: bool) -> Source:
+    """Open a synthetic source; its pictures cannot fail, so the policies change nothing."""
+    return Renders(order_of(place))
+
+
+def order_of(uri: str) -> Order:
+    """Read the URI; a key or a value that cannot be is named."""
+    parts = urlsplit(uri)
+    values: dict[str, Any] = {}
+    for key, text in parse_qsl(parts.query, keep_blank_values=True):
+        if key == "size":
+            values["size_hw"] = _size(text)
+        elif key in _LIMITS:
+            values[key] = _number(key, text, *_LIMITS[key])
+        else:
+            raise unknown_name(
+                "option of synthetic://", key, ("size", *_LIMITS), ask="synthetic://shapes?count=12&size=96"
+            )
+    return Order(parts.netloc, **values)
+
+
+def _number(key: str, text: str, low: int, high: int) -> int:
+    if not text.isdecimal() or not low <= int(text) <= high:
+        raise InputError(f"{key} of a synthetic source must be a whole number from {low} to {high}, not {text!r}.")
+    return int(text)
+
+
+def _size(text: str) -> tuple[int, ...]:
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() for side in sides):
+        raise InputError(f"size of a synthetic source must be like 96 or 480x640 (height x width), not {text!r}.")
+    return tuple(int(side) for side in sides)
