@@ -1,0 +1,15 @@
+"""MAKE it fast: image kernels without torch, each with one signature and two forms, numpy and native.
+
+Rule of the room: numpy is the oracle, native must equal it to the bit. Importing this folder loads numpy and nothing
+more; the native library is opened by the first call. ``rewrites`` and ``cuda`` alone know torch and are not imported.
+"""
+
+from .choice import status as status
+from .frames import PixelFormat as PixelFormat
+from .frames import to_rgb as to_rgb
+from .image import normalise as normalise
+from .image import prepare as prepare
+from .image import prepare_uint8 as prepare_uint8
+from .image import resize as resize
+
+__all__ = ["PixelFormat", "normalise", "prepare", "prepare_uint8", "resize", "status", "to_rgb"]
