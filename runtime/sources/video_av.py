@@ -97,9 +97,12 @@ def open_reel(path: str) -> PyavReel:
         raise InputError(f"The video {path} cannot be opened: it is damaged, cut short, or no video ({why}).") from exc
     streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
     if not streams:
-        has = "only sound" if container.streams.audio else "no video stream"
+        sound = len(container.streams.audio)
         container.close()
-        raise InputError(f"The video {path} has {has}: there is nothing to look at.")
+        if sound:
+            raise InputError(f"The video {path} has only sound: there is nothing to look at.")
+        # An MP4 whose index was never written opens like that.
+        raise InputError(f"The video {path} cannot be opened: it is damaged, cut short, or no video (no stream in it).")
     return PyavReel(path, container, streams[0])
 
 

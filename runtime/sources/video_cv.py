@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -11,12 +12,15 @@ from edgevit.errors import InputError
 
 from ..frame import Frame
 
+# Of these the number of frames stands in an index; of others OpenCV guesses it from the duration and the rate.
+_WITH_INDEX = frozenset({".3gp", ".m4v", ".mov", ".mp4"})
+
 
 class OpencvReel:
     """Read frame after frame; OpenCV does not say why one does not come, so the count tells."""
 
     def __init__(self, path: str, capture: Any) -> None:
-        promised = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        promised = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if Path(path).suffix.lower() in _WITH_INDEX else 0
         self.total: int | None = promised if promised > 0 else None
         self.lost = ""
         self._path = path
@@ -37,8 +41,7 @@ class OpencvReel:
             last_ms = moment_ms
             yield Frame(bgr, "bgr", round((moment_ms - first_ms) * 1e6), index, self._path)
             index += 1
-        # One frame of grace: for some containers the promise is only the duration times the rate.
-        if self.total and index + 1 < self.total:
+        if self.total and index < self.total:
             self.lost = f"{self.total - index} of its {self.total} frames did not come"
 
     def close(self) -> None:
