@@ -22,6 +22,7 @@ from .errors import SpecError
 Fit = Literal["shorter", "squash", "pad"]
 Interpolation = Literal["bilinear", "bicubic", "nearest"]
 Color = Literal["rgb", "bgr"]
+Layout = Literal["nchw", "nhwc"]
 OutputKind = Literal["logits", "probabilities"]
 Task = str
 
@@ -34,6 +35,7 @@ class ImageSpec:
     ``fit`` says what the resize towards ``resize_hw`` keeps: ``shorter`` fits the shorter side and keeps the aspect,
     ``squash`` ignores the aspect, ``pad`` fits the longer side and fills the rest with the mean colour.
     ``size_hw`` is then cut from the centre. ``mean`` and ``std`` are in units of 0..1 and in the order of ``color``.
+    ``layout`` is the order of the input tensor's axes, as the file wants it: (1, 3, h, w) or (1, h, w, 3).
     """
 
     size_hw: tuple[int, int]
@@ -44,6 +46,7 @@ class ImageSpec:
     color: Color = "rgb"
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    layout: Layout = "nchw"
 
     def __post_init__(self) -> None:
         for name in ("size_hw", "resize_hw"):
@@ -59,6 +62,7 @@ class ImageSpec:
         one_of("fit", self.fit, get_args(Fit))
         one_of("interpolation", self.interpolation, get_args(Interpolation))
         one_of("color", self.color, get_args(Color))
+        one_of("layout", self.layout, get_args(Layout))
         if self.fit != "pad" and any(r < s for r, s in zip(self.resize_hw, self.size_hw, strict=True)):
             raise SpecError(f"resize_hw {self.resize_hw} must not be smaller than size_hw {self.size_hw}.")
 

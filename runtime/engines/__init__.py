@@ -1,11 +1,12 @@
 """Open a model file with the engine of its format. One engine a file; each is imported when it is first used.
 
 An engine module has one function, ``load(path, graph, options) -> Engine``. Engines translate their own exceptions to
-``EngineError`` at this door.
+``EngineError`` at this door; what a graph answers is checked here before anybody sees it.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgevit.errors import UsageError
+from edgevit.errors import BadOutputError, EngineError, UnsupportedError, UsageError
 from edgevit.manifest import GraphFile
 from edgevit.registry import Registry
 
@@ -27,24 +28,42 @@ ENGINES = Registry(
     ask="edgevit doctor",
 )
 
+_MOST_THREADS_BY_DEFAULT = 4
+"""Small nets gain nothing from more, and phones and boards have as many big cores."""
+
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """Choose how an engine runs. ``threads`` None leaves the choice to the engine; ``precision`` None means exact fp32."""
+    """Choose how an engine runs. ``precision`` is what it computes in; exact fp32 unless chosen otherwise."""
 
     threads: int | None = None
-    precision: str | None = None
+    precision: str = "fp32"
 
     def __post_init__(self) -> None:
         if self.threads is not None and not 1 <= self.threads <= 1024:
             raise UsageError(f"threads must be from 1 to 1024, not {self.threads}.")
 
+    @property
+    def thread_count(self) -> int:
+        """Return the chosen number of threads, else as many as there are cores, up to four."""
+        return self.threads or max(1, min(_MOST_THREADS_BY_DEFAULT, os.cpu_count() or 1))
+
+    def precision_among(self, who: str, allowed: Mapping[str, str]) -> str:
+        """Return the engine's word for the precision, or say which ones it has."""
+        if self.precision not in allowed:
+            raise UnsupportedError(
+                f"{who} cannot compute in '{self.precision}'; it can in {', '.join(allowed)}. "
+                f"Type: --precision {next(iter(allowed))}"
+            )
+        return allowed[self.precision]
+
 
 class Engine(Protocol):
     """Run one graph."""
 
-    description: str
-    """Engine, version and the precision that is executed, for people to read."""
+    @property
+    def description(self) -> str:
+        """Name engine, version, threads and the precision it computes in, for people to read."""
 
     def run(self, inputs: Tensors) -> dict[str, Tensor]:
         """Return the outputs by name, in the graph's order."""
@@ -59,18 +78,41 @@ def load_engine(name: str, path: Path, graph: GraphFile, options: EngineOptions)
     return engine
 
 
-def check_outputs(outputs: Tensors, graph: GraphFile, who: str) -> None:
-    """Raise unless every output is there, finite and of the promised shape: anything else is never a result."""
-    from edgevit.errors import BadOutputError
+def run_checked(engine: Engine, graph: GraphFile, inputs: Tensors) -> dict[str, Tensor]:
+    """Run a graph on inputs that fit it, and raise unless every output is there, finite and of the promised shape.
 
+    NaN and wrong shapes are never a result.
+    """
+    for spec in graph.inputs:
+        value = inputs.get(spec.name)
+        if value is None or not _fits(value.shape, spec.shape):
+            got = "nothing" if value is None else f"the shape {value.shape}"
+            raise EngineError(f"The graph takes '{spec.name}' with the shape {spec.shape}; it was given {got}.")
+    outputs = engine.run(inputs)
+    who = engine.description
     for spec in graph.outputs:
         value = outputs.get(spec.name)
         if value is None:
             raise BadOutputError(f"{who} gave no output '{spec.name}'; it gave {', '.join(outputs) or 'none'}.")
-        fits = len(value.shape) == len(spec.shape) and all(
-            want in (-1, got) for want, got in zip(spec.shape, value.shape, strict=True)
-        )
-        if not fits:
+        if not _fits(value.shape, spec.shape):
             raise BadOutputError(f"{who} gave '{spec.name}' the shape {value.shape}; the bundle promises {spec.shape}.")
         if not np.isfinite(value).all():
             raise BadOutputError(f"{who} gave NaN or infinity in '{spec.name}'; the answer was thrown away.")
+    return outputs
+
+
+def run_batch(engine: Engine, graph: GraphFile, batch: Tensor) -> Tensor:
+    """Run any number of rows (N, ...) through a graph with one input and one output, whatever batch it was made for."""
+    size = graph.inputs[0].shape[0]
+    step = len(batch) if size == -1 else size
+    rows = []
+    for start in range(0, len(batch), step):
+        part = batch[start : start + step]
+        full = np.concatenate([part, np.repeat(part[-1:], step - len(part), axis=0)]) if len(part) < step else part
+        output = run_checked(engine, graph, {graph.inputs[0].name: full})[graph.outputs[0].name]
+        rows.append(output[: len(part)])
+    return np.concatenate(rows) if len(rows) != 1 else rows[0]
+
+
+def _fits(shape: tuple[int, ...], promised: tuple[int, ...]) -> bool:
+    return len(shape) == len(promised) and all(want in (-1, got) for want, got in zip(promised, shape, strict=True))

@@ -1,0 +1,132 @@
+"""Judge a classifier's outputs against the model's own: figures first, then gates. numpy only.
+
+Relative error is ``max|d| / max|reference|`` of one picture. Its gate is on the median over the pictures, and is never
+tighter than 20 times the model's own answer to 1e-6 of input noise: a net that is chaotic by itself proves nothing.
+On UNTRAINED weights top-1 agreement and every int8 figure are reported, not gated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgevit.errors import UsageError
+
+Outputs = npt.NDArray[np.float32]
+
+GATES: Mapping[str, Mapping[str, float]] = {
+    "fp32": {"relative": 1e-4},
+    "fp16": {"relative": 1e-2, "top1": 0.99},
+    "int8": {"top1": 0.98},
+}
+"""The default gates: ``relative`` is a ceiling, ``top1`` (the share of pictures with the same best class) a floor."""
+
+NOISE_FACTOR = 20.0
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Hold one gate: its limit, what was measured, and whether it counts."""
+
+    name: str
+    limit: float
+    value: float
+    passed: bool
+    counted: bool
+
+    def sentence(self) -> str:
+        """Say the outcome in words."""
+        measured, asked = (f"{self.value:.3g}", f"at most {self.limit:.3g}")
+        if self.name == "top1":
+            measured, asked = f"{self.value:.1%}", f"at least {self.limit:.1%}"
+        state = "passed" if self.passed else "failed"
+        return f"{self.name} {measured} ({asked}): {state if self.counted else 'reported, not gated'}"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Hold what was measured over the pictures."""
+
+    top1: float
+    cosine_median: float
+    cosine_least: float
+    relative_median: float
+    relative_most: float
+    noise_relative: float
+    accuracy_model: float | None = None
+    accuracy_file: float | None = None
+
+    def to_dict(self) -> dict[str, float]:
+        """Return plain JSON data without what could not be measured."""
+        return {key: float(f"{value:.6g}") for key, value in asdict(self).items() if value is not None}
+
+
+def measure(
+    reference: Outputs, outputs: Outputs, *, noise_relative: float, truth: tuple[int, ...] | None = None
+) -> Figures:
+    """Compare (N, classes) with (N, classes)."""
+    errors = relative_errors(reference, outputs)
+    cosines = _cosines(reference, outputs)
+    best, ours = reference.argmax(1), outputs.argmax(1)
+    known = np.asarray(truth[: len(best)]) if truth is not None else None
+    return Figures(
+        top1=float((best == ours).mean()),
+        cosine_median=float(np.median(cosines)),
+        cosine_least=float(cosines.min()),
+        relative_median=float(np.median(errors)),
+        relative_most=float(errors.max()),
+        noise_relative=noise_relative,
+        accuracy_model=None if known is None else float((best == known).mean()),
+        accuracy_file=None if known is None else float((ours == known).mean()),
+    )
+
+
+def relative_errors(reference: Outputs, outputs: Outputs) -> npt.NDArray[np.float64]:
+    """Return ``max|d| / max|reference|`` for each picture; a reference of zeros makes any difference infinite."""
+    difference = np.abs(outputs.astype(np.float64) - reference).reshape(len(reference), -1).max(1)
+    scale = np.abs(reference.astype(np.float64)).reshape(len(reference), -1).max(1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(difference == 0, 0.0, difference / scale)
+
+
+def _cosines(reference: Outputs, outputs: Outputs) -> npt.NDArray[np.float64]:
+    a, b = reference.astype(np.float64), outputs.astype(np.float64)
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    same = (a == b).all(1).astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(norms > 0, (a * b).sum(1) / norms, same)
+
+
+def limits_for(precision: str, chosen: Mapping[str, float] | None) -> dict[str, float]:
+    """Return the gates of a precision, with the caller's own in their place."""
+    limits = {**GATES[precision], **(chosen or {})}
+    known = {"relative", "top1"}
+    for name, limit in limits.items():
+        if name not in known:
+            raise UsageError(f"There is no gate '{name}'; gates are {', '.join(sorted(known))}. Type: --gate relative=1e-3")
+        if not 0 <= limit <= (1 if name == "top1" else np.inf):
+            raise UsageError(f"The gate {name}={limit} makes no sense; top1 is a share from 0 to 1, relative is above 0.")
+    return limits
+
+
+def judge(figures: Figures, limits: Mapping[str, float], *, precision: str, trained: bool) -> tuple[Gate, ...]:
+    """Hold the figures against the gates."""
+    gates = []
+    for name, limit in limits.items():
+        if name == "relative":
+            limit = max(limit, NOISE_FACTOR * figures.noise_relative)
+            value, passed = figures.relative_median, figures.relative_median <= limit
+        else:
+            value, passed = figures.top1, figures.top1 >= limit
+        counted = trained or (name == "relative" and precision != "int8")
+        gates.append(Gate(name, limit, value, passed, counted))
+    return tuple(gates)
+
+
+def gates_to_dict(gates: tuple[Gate, ...]) -> list[dict[str, Any]]:
+    """Return plain JSON data."""
+    return [{**asdict(gate), "value": float(f"{gate.value:.6g}")} for gate in gates]

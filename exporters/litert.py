@@ -1,0 +1,115 @@
+"""Make TFLite files for LiteRT: litert-torch converts, ai-edge-quantizer makes fp16 and int8 of the fp32 file.
+
+The input is (N, h, w, 3), as cameras, the GPU delegate and the Task library have it: a permute in front of the net
+costs nothing, since the converter moves all convolutions to that layout anyway (measured: no operator more, no time).
+int8 is dynamic-range by default; its measure is in benchmarks/int8_kinds.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from edgevit.errors import ConversionError, missing
+from edgevit.progress import step
+from edgevit.spec import TensorSpec
+
+from .quiet import quiet
+from .recipe import Converted, Job, Traced
+from .tflite_metadata import annotate
+from .versions import versions
+
+FILE = "model.tflite"
+_EVERYTHING = ".*"
+
+
+class ChannelsLast(nn.Module):
+    """Take (N, h, w, 3) and name the tensors, so that the file's signature does too."""
+
+    def __init__(self, module: nn.Module, output: str) -> None:
+        super().__init__()
+        self.module = module
+        self.output = output
+
+    def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {self.output: self.module(image.permute(0, 3, 1, 2))}
+
+
+def convert(traced: Traced, job: Job) -> Converted:
+    """Write ``model.tflite``, with labels and normalisation as TFLite metadata."""
+    path = job.folder / FILE
+    with step(job.progress, "convert to LiteRT", "half a minute to a minute"), quiet() as noise:
+        _convert(traced, path, job, noise)
+    if job.precision != "fp32":
+        with step(job.progress, f"convert to {job.precision}"), quiet() as noise:
+            _shrink(path, job, noise)
+    with quiet():
+        annotate(path, job)
+    inputs = tuple(_nhwc(t) for t in traced.inputs)
+    tools = versions("torch", "timm", "litert-torch", "ai-edge-quantizer", "ai-edge-litert")
+    return Converted(FILE, inputs, traced.outputs, tools, "nhwc")
+
+
+def _nhwc(tensor: TensorSpec) -> TensorSpec:
+    batch, channels, height, width = tensor.shape
+    return replace(tensor, shape=(batch, height, width, channels))
+
+
+def _convert(traced: Traced, path: Path, job: Job, noise: Any) -> None:
+    try:
+        import litert_torch
+    except ImportError as exc:
+        raise missing(str(exc.name or "litert-torch"), "Exporting to LiteRT", "export") from exc
+    module = ChannelsLast(traced.module, traced.outputs[0].name).eval()
+    sample = {traced.inputs[0].name: traced.example[0].permute(0, 2, 3, 1).contiguous()}
+    try:
+        # The vendor's door takes a module and traces it by itself; there is none for an exported program.
+        litert_torch.convert(module, sample_kwargs=sample).export(str(path))
+    except Exception as exc:
+        raise ConversionError(_refusal(job.model, exc, noise)) from exc
+
+
+def _refusal(model: str, exc: Exception, noise: Any) -> str:
+    text = str(exc).strip() or noise.tail() or type(exc).__name__
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    told = next((line for line in lines if "error" in line.lower() or "not supported" in line.lower()), lines[0])
+    return f"LiteRT cannot express {model}: {told[:300]}. Try --format onnx or openvino, or --verbose for the whole story."
+
+
+def _shrink(path: Path, job: Job, noise: Any) -> None:
+    """Make the fp16 or int8 file of the fp32 one, in place."""
+    try:
+        from ai_edge_quantizer import quantizer, recipe
+    except ImportError as exc:
+        raise missing(str(exc.name or "ai-edge-quantizer"), f"Exporting {job.precision} to LiteRT", "export") from exc
+    try:
+        chosen = recipe.dynamic_wi8_afp32() if job.precision == "int8" else _half_weights()
+        made = quantizer.Quantizer(str(path))
+        made.load_quantization_recipe(chosen)
+        small = path.with_suffix(".small.tflite")
+        made.quantize().export_model(str(small))
+        small.replace(path)
+    except Exception as exc:
+        raise ConversionError(f"ai-edge-quantizer could not make {job.precision} of {job.model}: {exc} {noise.tail()}") from exc
+
+
+def _half_weights() -> Any:
+    """Return the recipe that stores weights in fp16; engines widen them when they load."""
+    from ai_edge_quantizer import qtyping, recipe_manager
+
+    manager = recipe_manager.RecipeManager()
+    manager.add_quantization_config(
+        _EVERYTHING,
+        qtyping.TFLOperationName.ALL_SUPPORTED,
+        algorithm_key=recipe_manager.AlgorithmName.FLOAT_CASTING,
+        op_config=qtyping.OpQuantizationConfig(
+            weight_tensor_config=qtyping.TensorQuantizationConfig(16, dtype=qtyping.TensorDataType.FLOAT),
+            compute_precision=qtyping.ComputePrecision.FLOAT,
+            explicit_dequantize=True,
+        ),
+    )
+    return manager.get_quantization_recipe()

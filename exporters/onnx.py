@@ -1,0 +1,147 @@
+"""Make ONNX files: the dynamo exporter from opset 18 on, the TorchScript one below, where it is the only honest road.
+
+fp16 computes in fp16 with float32 inputs and outputs. int8 is static QDQ: per-channel weights, calibrated activations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgevit.errors import ConversionError, UnsupportedError, missing
+from edgevit.progress import step
+
+from .quiet import quiet
+from .recipe import Converted, Job, Tensor, Traced
+from .versions import versions
+
+FILE = "model.onnx"
+DEFAULT_OPSET = 18
+OPSETS = (13, 23)
+_FIRST_DYNAMO_OPSET = 18
+_LARGEST_MODEL_BYTES = 2_000_000_000
+
+
+def convert(traced: Traced, job: Job) -> Converted:
+    """Write ``model.onnx``, its labels and normalisation in ``metadata_props``."""
+    onnx = _onnx()
+    opset = job.opset or DEFAULT_OPSET
+    if not OPSETS[0] <= opset <= OPSETS[1]:
+        raise UnsupportedError(f"opset must be from {OPSETS[0]} to {OPSETS[1]}, not {opset}. Type: --opset {DEFAULT_OPSET}")
+    path = job.folder / FILE
+    with step(job.progress, "convert to ONNX", f"opset {opset}"), quiet() as noise:
+        try:
+            _export(traced, path, opset, job)
+        except Exception as exc:
+            raise ConversionError(f"The ONNX exporter gave up on {job.model}: {_reason(exc)} {noise.tail()}") from exc
+    if job.precision == "fp16":
+        with step(job.progress, "convert to fp16"), quiet():
+            onnx.save(_half(onnx.load(path)), path)
+    if job.precision == "int8":
+        with step(job.progress, "quantise to int8", "static QDQ"), quiet() as noise:
+            _quantise(path, traced, job, noise)
+    _annotate(onnx, path, job)
+    made = onnx.load(path, load_external_data=False)
+    real = max(entry.version for entry in made.opset_import if entry.domain in ("", "ai.onnx"))
+    if job.opset and real != job.opset:
+        raise ConversionError(f"Asked for opset {job.opset}, the exporter wrote {real}; this model needs the newer one.")
+    tools = versions("torch", "timm", "onnx", "onnxscript", "onnxruntime")
+    return Converted(FILE, traced.inputs, traced.outputs, tools, notes={"opset": real})
+
+
+def _onnx() -> Any:
+    try:
+        import onnx
+        import onnxscript  # noqa: F401  # the exporter needs it and would say so less plainly
+    except ImportError as exc:
+        raise missing(str(exc.name or "onnx"), "Exporting to ONNX", "export") from exc
+    return onnx
+
+
+def _export(traced: Traced, path: Path, opset: int, job: Job) -> None:
+    import torch
+
+    names = {"input_names": [t.name for t in traced.inputs], "output_names": [t.name for t in traced.outputs]}
+    if opset >= _FIRST_DYNAMO_OPSET:
+        program = torch.onnx.export(traced.program, traced.example, dynamo=True, opset_version=opset, verbose=False, **names)
+        program.save(str(path), external_data=False)
+        return
+    axes = {name: {0: "batch"} for group in names.values() for name in group} if job.dynamic else None
+    torch.onnx.export(
+        traced.module, traced.example, str(path), dynamo=False, opset_version=opset, dynamic_axes=axes, verbose=False, **names
+    )
+
+
+def _half(model: Any) -> Any:
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
+
+    halved = OnnxModel(convert_float_to_float16(model, keep_io_types=True))
+    halved.topological_sort()  # the converter appends its casts at the end
+    return halved.model
+
+
+def _quantise(path: Path, traced: Traced, job: Job, noise: Any) -> None:
+    """Quantise in place; ONNX Runtime's tools want a shape-inferred copy first."""
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    prepared, made = path.with_suffix(".prepared.onnx"), path.with_suffix(".int8.onnx")
+    try:
+        quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
+        quantize_static(
+            str(prepared),
+            str(made),
+            CalibrationReader(job, traced.inputs[0].name, max(1, traced.inputs[0].shape[0])),
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+        made.replace(path)
+    except Exception as exc:
+        raise ConversionError(f"ONNX Runtime could not quantise {job.model}: {_reason(exc)} {noise.tail()}") from exc
+    finally:
+        prepared.unlink(missing_ok=True)
+        made.unlink(missing_ok=True)
+
+
+class CalibrationReader:
+    """Hand the calibration pictures over one batch at a time, as ONNX Runtime's quantiser asks for them."""
+
+    def __init__(self, job: Job, name: str, batch: int) -> None:
+        if job.calibration is None:
+            raise ConversionError("Static int8 was asked for without calibration pictures.")
+        self._tensors: Iterator[Tensor] = job.calibration.tensors(job.spec.image)
+        self._name = name
+        self._batch = batch
+
+    def get_next(self) -> dict[str, Tensor] | None:
+        """Return the next batch, or None at the end."""
+        tensor = next(self._tensors, None)
+        return None if tensor is None else {self._name: np.repeat(tensor, self._batch, axis=0)}
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        return iter(self.get_next, None)  # type: ignore[arg-type]
+
+
+def _annotate(onnx: Any, path: Path, job: Job) -> None:
+    """Write labels and normalisation where Netron and other tools look for them, and check the file."""
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, dict(job.metadata))
+    model.producer_name = "edgevit"
+    if model.ByteSize() > _LARGEST_MODEL_BYTES:
+        raise UnsupportedError(f"{job.model} is larger than 2 GB, which one ONNX file cannot hold.")
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def _reason(exc: BaseException) -> str:
+    text = str(exc).strip()
+    return text.splitlines()[0] if text else type(exc).__name__
+

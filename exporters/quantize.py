@@ -1,0 +1,56 @@
+"""Choose what int8 means in each format, and what it is calibrated on.
+
+Each format's default kind was chosen by measurement (benchmarks/int8_kinds.py); the table is the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgevit.errors import UsageError
+from edgevit.scenes import shapes
+from edgevit.spec import Spec
+
+from .pictures import PictureSet, built_in, from_folder
+
+CALIBRATION_COUNT = 200
+ENOUGH = 100
+
+
+@dataclass(frozen=True)
+class Int8Kind:
+    """Name a way of quantising, and whether it needs pictures to learn the ranges of activations from."""
+
+    name: str
+    calibrated: bool
+    reason: str
+
+
+INT8: Mapping[str, Int8Kind] = {
+    "onnx": Int8Kind("static-qdq", True, "weights and activations in 8 bits; CPUs and NPUs have integer kernels for it"),
+    "litert": Int8Kind("dynamic-range", False, "8-bit weights, activations quantised as they come; no operator falls off XNNPACK"),
+    "openvino": Int8Kind("static-ptq", True, "weights and activations in 8 bits by NNCF"),
+}
+
+
+def calibration_set(spec: Spec, format_name: str, folder: str | Path | None, *, trained: bool) -> PictureSet | None:
+    """Return the pictures to calibrate on, or None where the format's int8 needs none. Never random noise."""
+    if not INT8[format_name].calibrated:
+        return None
+    if folder is not None:
+        return from_folder(folder, most=CALIBRATION_COUNT)
+    if trained and spec.labels != shapes.LABELS:
+        raise UsageError(
+            f"int8 for {format_name} is calibrated on pictures like those the model will see. "
+            f"Type: --calib DIR, with at least {ENOUGH} pictures in it."
+        )
+    return built_in(spec, most=CALIBRATION_COUNT, split="calibration")
+
+
+def remark(pictures: PictureSet | None) -> str | None:
+    """Say so when there are too few pictures to calibrate on."""
+    if pictures is None or len(pictures) >= ENOUGH:
+        return None
+    return f"calibrated on {len(pictures)} pictures only; {ENOUGH} or more give steadier ranges"

@@ -1,0 +1,81 @@
+"""Ask the model in torch: what every produced file is compared with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from edgevit.bundle import Bundle
+from edgevit.errors import WeightsError
+from edgevit.kernels import normalise
+from edgevit.models import ModelDef, create_model
+from edgevit.progress import Progress, Step, silent
+
+_BATCH = 8
+_NOISE_PICTURES = 8
+_NOISE = 1e-6
+
+Pixels = npt.NDArray[np.uint8]
+Tensor = npt.NDArray[np.float32]
+
+
+@dataclass(eq=False)
+class Reference:
+    """Hold a model and answer for it; the module is the one that was defined, not the rewritten one."""
+
+    model: ModelDef
+    _kept: dict[int, Tensor] = field(default_factory=dict, repr=False)
+
+    def answers(self, pixels: Pixels, progress: Progress | None = None) -> Tensor:
+        """Run pixels (N, h, w, 3) through the module and return (N, classes)."""
+        tell = progress or silent
+        rows = []
+        for start in range(0, len(pixels), _BATCH):
+            rows.append(self._run(self._batch(pixels[start : start + _BATCH])))
+            tell(Step("ask the model in torch", done=min(start + _BATCH, len(pixels)), total=len(pixels)))
+        return np.concatenate(rows)
+
+    def noise_relative(self, pixels: Pixels) -> float:
+        """Return how far 1e-6 of noise on the input moves the answer: the median over some pictures, relative."""
+        batch = self._batch(pixels[:_NOISE_PICTURES])
+        noise = np.random.default_rng(0).standard_normal(batch.shape).astype(np.float32)
+        clean, noisy = self._run(batch), self._run(batch + _NOISE * noise)
+        return float(np.median(np.abs(noisy - clean).max(1) / np.maximum(np.abs(clean).max(1), 1e-30)))
+
+    def _batch(self, pixels: Pixels) -> Tensor:
+        return np.concatenate([normalise(p, self.model.spec.image) for p in pixels])
+
+    def _run(self, batch: Tensor) -> Tensor:
+        with torch.inference_mode():
+            rows: Tensor = self.model.module(torch.from_numpy(batch)).float().numpy()
+        return rows
+
+
+def of_bundle(bundle: Bundle, weights: str | None) -> Reference | None:
+    """Build the model of a bundle again, if its weights can be had without asking a network; else return None.
+
+    Random weights are never built again: another thread count would already give other numbers.
+    """
+    manifest = bundle.manifest
+    record = manifest.provenance.weights
+    if weights is None and record.source != "shipped":
+        return None
+    spec = manifest.spec
+    model = create_model(
+        manifest.model,
+        weights or "shipped",
+        num_classes=len(spec.labels),
+        labels=spec.labels,
+        imgsz=spec.image.size_hw,
+        mean=spec.image.mean,
+        std=spec.image.std,
+    )
+    if model.weights.sha256 != record.sha256 or record.sha256 is None:
+        raise WeightsError(
+            f"{bundle.path} was made from other weights (sha256 {str(record.sha256)[:12]}..., these are "
+            f"{str(model.weights.sha256)[:12]}...). Leave --weights out to compare with the stored reference."
+        )
+    return Reference(model)

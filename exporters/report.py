@@ -1,0 +1,49 @@
+"""Hold the outcome of one verification: what was compared with what, the figures, the gates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .agreement import Figures, Gate, gates_to_dict
+
+
+@dataclass(frozen=True)
+class Report:
+    """Tell whether a file is proven, and how that is known."""
+
+    subject: str
+    compared_with: str
+    engine: str
+    pictures: Mapping[str, Any]
+    figures: Figures
+    gates: tuple[Gate, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """True when every gate that counts was passed."""
+        return all(gate.passed for gate in self.gates if gate.counted)
+
+    def failures(self) -> tuple[str, ...]:
+        """Say which gates failed, and by how much."""
+        return tuple(gate.sentence() for gate in self.gates if gate.counted and not gate.passed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON data, as it stands in the manifest."""
+        return {
+            "passed": self.passed,
+            "subject": self.subject,
+            "compared_with": self.compared_with,
+            "engine": self.engine,
+            "pictures": dict(self.pictures),
+            "figures": self.figures.to_dict(),
+            "gates": gates_to_dict(self.gates),
+            "notes": list(self.notes),
+        }
+
+    def __str__(self) -> str:
+        lines = [f"{self.subject}: {'proven' if self.passed else 'REFUSED'} (compared with {self.compared_with}, {self.engine})"]
+        lines += [f"  {gate.sentence()}" for gate in self.gates]
+        return "\n".join(lines + [f"  {note}" for note in self.notes])

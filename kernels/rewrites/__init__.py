@@ -1,0 +1,3 @@
+"""Rewrite a model's modules into equal ones that a target runs well. Torch lives here; each rewrite is proven equal."""
+
+from .fuse import fuse as fuse

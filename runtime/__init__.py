@@ -1,0 +1,8 @@
+"""Run a bundle on the device. Never torch: numpy and one engine are all it needs."""
+
+from .frame import Frame as Frame
+from .results import Classification as Classification
+from .results import Result as Result
+from .results import Speed as Speed
+from .session import Session as Session
+from .session import load as load

@@ -1,0 +1,62 @@
+"""Run OpenVINO IR on the CPU. It computes in exact f32 unless another precision is chosen.
+
+OpenVINO's own default is the fastest precision of the machine, bf16 on recent servers and f16 on Arm, which moves a
+net's outputs by percents. So the precision is always stated here, and shown.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from edgevit.errors import EngineError, missing
+from edgevit.manifest import GraphFile
+
+from . import EngineOptions, Tensor, Tensors
+from .onnx import first_line
+
+_HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+
+
+def load(path: Path, graph: GraphFile, options: EngineOptions) -> OpenvinoEngine:
+    """Open an IR file (the ``.bin`` lies beside it)."""
+    try:
+        import openvino as ov
+    except ImportError as exc:
+        raise missing("openvino", "Running an OpenVINO bundle", "openvino") from exc
+    hint = options.precision_among("OpenVINO", _HINTS)
+    settings = {
+        "INFERENCE_PRECISION_HINT": hint,
+        "INFERENCE_NUM_THREADS": str(options.thread_count),
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    try:
+        core = ov.Core()
+        compiled = core.compile_model(core.read_model(str(path)), "CPU", settings)
+    except Exception as exc:
+        raise EngineError(f"OpenVINO {ov.__version__} cannot open {path.name}: {first_line(exc)}") from exc
+    version = ov.__version__.split("-")[0]
+    text = f"OpenVINO {version}, CPU, {options.precision}, {options.thread_count} threads"
+    return OpenvinoEngine(compiled, graph, text)
+
+
+class OpenvinoEngine:
+    """Hold one compiled model and its request."""
+
+    def __init__(self, compiled: Any, graph: GraphFile, description: str) -> None:
+        self._request = compiled.create_infer_request()
+        self._names = [t.name for t in graph.outputs]
+        self.description = description
+
+    def run(self, inputs: Tensors) -> dict[str, Tensor]:
+        if self._request is None:
+            raise EngineError("This OpenVINO model was closed; load the bundle again.")
+        try:
+            self._request.infer(dict(inputs), share_inputs=True)
+            # The request owns its output buffers and fills them again next time: hand out copies.
+            return {name: self._request.get_tensor(name).data.copy() for name in self._names}
+        except Exception as exc:
+            raise EngineError(f"OpenVINO could not run the model: {first_line(exc)}") from exc
+
+    def close(self) -> None:
+        self._request = None
