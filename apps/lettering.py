@@ -74,9 +74,11 @@ def _strokes(line: str, size_px: int) -> Mask:
     )
     scale = 0.72 * size_px / _STROKE_HEIGHT
     thickness = max(1, round(size_px / 14))
-    (width, above), below = cv2.getTextSize(plain, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
-    height = math.ceil(1.2 * size_px)
+    (width, _), _ = cv2.getTextSize(plain, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
+    # OpenCV 5 measures the letters at hand, so the line is measured on letters that reach highest and lowest.
+    (_, above), below = cv2.getTextSize("Agjp|", cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
+    height = max(math.ceil(1.2 * size_px), above + below + thickness)
     mask = np.zeros((height, max(1, width + thickness)), np.uint8)
-    baseline = (height + above - below) // 2 + below // 2
+    baseline = above + (height - above - below) // 2
     cv2.putText(mask, plain, (0, baseline), cv2.FONT_HERSHEY_SIMPLEX, scale, 255, thickness, cv2.LINE_AA)
     return mask

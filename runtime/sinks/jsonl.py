@@ -52,7 +52,8 @@ class JsonLinesOut:
 
     def write(self, frame: Frame, result: Result) -> None:
         try:
-            sys.stdout.write(line_of(result))
+            # A terminal of another encoding gets escapes, which every reader of JSON undoes.
+            sys.stdout.write(line_of(result, plain=(sys.stdout.encoding or "").lower() not in ("utf-8", "utf8")))
             sys.stdout.flush()
         except BrokenPipeError:
             # Python flushes once more at its end and would complain there; let that go nowhere.
@@ -63,10 +64,10 @@ class JsonLinesOut:
         pass
 
 
-def line_of(result: Result) -> str:
+def line_of(result: Result, *, plain: bool = False) -> str:
     """Return a result as one line of strict JSON."""
     try:
-        return json.dumps(result.to_dict(), ensure_ascii=False, allow_nan=False) + "\n"
+        return json.dumps(result.to_dict(), ensure_ascii=plain, allow_nan=False) + "\n"
     except ValueError as exc:
         raise BadOutputError(f"A result holds a number that JSON has no word for ({exc}); it is not written.") from exc
 

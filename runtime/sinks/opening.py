@@ -51,7 +51,7 @@ def kind_of(place: str) -> str:
     if place in ("-", "null://"):
         return "jsonl" if place == "-" else "null"
     if not place or "://" in place:
-        raise UnsupportedError(f"This version does not write to {place or 'an empty name'!r}. It writes {WRITABLE}.")
+        raise UnsupportedError(f"This version does not write to {place!r}. It writes {WRITABLE}.")
     path = Path(place)
     suffix = path.suffix.lower()
     if place.endswith(("/", os.sep)) or path.is_dir() or not suffix:

@@ -1,0 +1,365 @@
+"""Results go to pictures, videos and JSON lines: whole, under the right names, never over the input."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from edgevit.errors import BadOutputError, EnvironmentFault, MissingDependencyError, UnsupportedError, UsageError
+from edgevit.pictures import read_picture, write_picture
+from edgevit.runtime.frame import Frame
+from edgevit.runtime.sinks import KINDS, Fan, open_sink
+from edgevit.runtime.sinks.video import fitted
+from edgevit.runtime.sources import open_source
+
+U8 = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """Be a result that draws a white corner."""
+
+    frame: Frame
+    value: float = 0.5
+
+    def plot(self) -> U8:
+        picture = np.array(self.frame.to_rgb())
+        picture[:8, :8] = 255
+        return picture
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"index": self.frame.index, "name": "größe", "score": self.value}
+
+
+def frame(index: int = 0, source: str = "", size_hw: tuple[int, int] = (48, 64), at_ns: int = 0) -> Frame:
+    rgb = np.zeros((*size_hw, 3), np.uint8)
+    rgb[:] = (200, 60, 30)
+    return Frame(rgb, "rgb", at_ns, index, source)
+
+
+def feed(place: str | Path, *frames: Frame, **options: Any) -> None:
+    sink = open_sink(place, **options)
+    for one in frames:
+        sink.write(one, Answer(one))
+    sink.close()
+    sink.close()  # a second time does nothing
+
+
+# ---- pictures
+
+
+def test_pictures_keep_their_names_and_show_the_answer(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "out"
+    feed(out, frame(0, "/in/a.png"), frame(1, "/in/b.JPG"), frame(2, "C:\\in\\c.gif"))
+    assert sorted(p.name for p in out.iterdir()) == ["a.png", "b.JPG", "c.png"]
+    assert read_picture(out / "a.png")[2, 2].tolist() == [255, 255, 255]
+    assert read_picture(out / "a.png")[20, 20].tolist() == [200, 60, 30]
+
+
+def test_frames_of_what_is_no_picture_are_numbered(tmp_path: Path) -> None:
+    feed(tmp_path, frame(7, "/in/clip.mp4"), frame(8, "rtsp://user:word@cam/street?x=1"), frame(9), frame(10, "../.."))
+    names = sorted(p.name for p in tmp_path.iterdir())
+    assert names == ["clip-000007.jpg", "frame-000009.jpg", "frame-000010.jpg", "street_x=1-000008.jpg"]
+
+
+def test_two_inputs_of_one_name_both_stay(tmp_path: Path) -> None:
+    feed(tmp_path, *(frame(i, f"/in/{i}/{name}.png") for i, name in enumerate(("x", "x", "X", "x-2"))))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["X-3.png", "x-2-2.png", "x-2.png", "x.png"]
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_the_input_is_never_overwritten(tmp_path: Path, link: bool) -> None:
+    original = tmp_path / "a.png"
+    write_picture(original, frame().data)
+    before = original.read_bytes()
+    folder = tmp_path
+    if link:
+        folder = tmp_path / "link"
+        folder.symlink_to(tmp_path)
+    for place in (folder, folder / "a.png"):
+        with pytest.raises(UsageError, match="is the input itself and will not be overwritten"):
+            feed(place, frame(0, str(original)))
+    assert original.read_bytes() == before
+
+
+def test_one_file_holds_one_picture(tmp_path: Path) -> None:
+    feed(tmp_path / "sub" / "one.jpg", frame(0, "x.png"))
+    assert (tmp_path / "sub" / "one.jpg").exists()
+    with pytest.raises(UsageError, match=r"holds one picture, and the input has more\. Name a folder, such as .*two/"):
+        feed(tmp_path / "two.png", frame(0), frame(1))
+
+
+# ---- video
+
+
+@pytest.fixture
+def av() -> Any:
+    return pytest.importorskip("av")
+
+
+@pytest.mark.parametrize("size_hw", [(48, 64), (47, 63), (47, 64), (1, 1)])
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_a_video_comes_back_with_its_frames_times_and_colours(
+    size_hw: tuple[int, int], suffix: str, tmp_path: Path, av: Any
+) -> None:
+    path = tmp_path / f"x{suffix}"
+    times_ns = [10**15 + ns for ns in (0, 40_000_000, 80_000_000, 127_000_000, 2_000_000_000)]
+    feed(path, *(frame(i, "cam", size_hw, ns) for i, ns in enumerate(times_ns)))
+    got = list(open_source(path))
+    assert [f.captured_ns for f in got] == pytest.approx([t - times_ns[0] for t in times_ns], abs=1e6)
+    height, width = size_hw
+    assert got[0].size_hw == (height + height % 2, width + width % 2)
+    if min(size_hw) > 1:
+        rgb = got[0].to_rgb().astype(int)
+        assert np.abs(rgb[2:6, 2:6] - 255).max() < 12
+        for part in (rgb[20:24, 20:24], rgb[-3:, -3:]):  # the repeated edge included
+            assert np.abs(part - (200, 60, 30)).max() < 8
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_an_ntsc_pace_is_kept_exactly(tmp_path: Path, av: Any) -> None:
+    times = [round(Fraction(i * 1001, 30000) * 10**9) for i in range(30)]
+    feed(tmp_path / "x.mp4", *(frame(i, at_ns=t) for i, t in enumerate(times)))
+    with av.open(str(tmp_path / "x.mp4")) as container:
+        pts = [f.pts * f.time_base for f in container.decode(video=0)]
+    assert pts == [Fraction(i * 1001, 30000) for i in range(30)]
+
+
+def test_frames_at_one_time_or_out_of_order_are_all_kept(tmp_path: Path, av: Any) -> None:
+    feed(tmp_path / "x.mp4", *(frame(i, at_ns=t) for i, t in enumerate((50, 50, 10, 10**9))))
+    assert len(list(open_source(tmp_path / "x.mp4"))) == 4
+
+
+def test_a_frame_of_another_size_is_fitted_between_bars(tmp_path: Path, av: Any) -> None:
+    feed(
+        tmp_path / "x.mp4",
+        frame(0),
+        frame(1, size_hw=(96, 32), at_ns=10**9),
+        frame(2, size_hw=(24, 32), at_ns=2 * 10**9),
+    )
+    got = [f.to_rgb().astype(int) for f in open_source(tmp_path / "x.mp4")]
+    assert {g.shape for g in got} == {(48, 64, 3)}
+    assert got[1][24, :20].max() < 30  # a bar at the left
+    assert np.abs(got[1][24, 30:34] - (200, 60, 30)).max() < 8
+    assert np.abs(got[2][40, 60] - (200, 60, 30)).max() < 12  # no bar: the shape is the same
+
+
+@pytest.mark.parametrize("size_hw", [(1, 400), (400, 1), (3, 5), (47, 63), (49, 64)])
+def test_any_shape_can_be_fitted(size_hw: tuple[int, int]) -> None:
+    canvas = fitted(np.full((*size_hw, 3), 9, np.uint8), (48, 64))
+    assert canvas.shape == (48, 64, 3)
+    assert int(canvas.max()) == 9
+
+
+def test_nothing_stands_under_the_final_name_before_the_end(tmp_path: Path, av: Any) -> None:
+    path = tmp_path / "x.mp4"
+    path.write_bytes(b"an older film")
+    sink = open_sink(path)
+    sink.write(frame(), Answer(frame()))
+    assert path.read_bytes() == b"an older film"
+    sink.close()
+    assert len(list(open_source(path))) == 1
+    with pytest.raises(UsageError, match="takes no more frames"):
+        sink.write(frame(), Answer(frame()))
+
+
+def test_a_video_that_fails_leaves_nothing(tmp_path: Path, av: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = open_sink(tmp_path / "x.mp4")
+    sink.write(frame(), Answer(frame()))
+
+    def full(self: Path, target: Path) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(UsageError, match=r"x\.mp4 cannot be finished: No space left on device"):
+        sink.close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_frame_makes_no_video(tmp_path: Path, av: Any) -> None:
+    feed(tmp_path / "x.mp4")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_input_video_is_not_overwritten(tmp_path: Path, av: Any) -> None:
+    path = tmp_path / "x.mp4"
+    feed(path, frame())
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match="is the input itself"):
+        feed(path, frame(0, str(path)))
+    assert path.read_bytes() == before
+
+
+def test_the_next_codec_is_taken_when_one_is_missing(tmp_path: Path, av: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgevit.runtime.sinks.video.CODECS", ("no_such_codec", "h264_v4l2m2m", "mpeg4"))
+    feed(tmp_path / "x.mp4", *(frame(i, at_ns=i * 40_000_000) for i in range(3)))
+    with av.open(str(tmp_path / "x.mp4")) as container:
+        assert container.streams.video[0].codec_context.name == "mpeg4"
+    assert [f.captured_ns for f in open_source(tmp_path / "x.mp4")] == [0, 40_000_000, 80_000_000]
+    monkeypatch.setattr("edgevit.runtime.sinks.video.CODECS", ("no_such_codec",))
+    with pytest.raises(EnvironmentFault, match="can encode no video"):
+        feed(tmp_path / "y.mp4", frame())
+    assert [p.name for p in tmp_path.iterdir()] == ["x.mp4"]
+
+
+def test_without_pyav_the_pip_line_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(MissingDependencyError, match=r"Writing a video .*pip install 'edgevit\[camera\]'"):
+        open_sink(tmp_path / "x.mp4")
+
+
+# ---- JSON lines
+
+
+def test_each_line_is_there_at_once_and_whole(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text("old\n")
+    sink = open_sink(path)
+    for index in range(3):
+        sink.write(frame(index), Answer(frame(index)))
+        lines = path.read_text(encoding="utf-8").splitlines()
+        assert [json.loads(line)["index"] for line in lines] == list(range(index + 1))
+    sink.close()
+    assert json.loads(lines[0])["name"] == "größe"
+
+
+def test_a_number_that_json_cannot_say_is_no_line(tmp_path: Path) -> None:
+    sink = open_sink(tmp_path / "x.jsonl")
+    sink.write(frame(), Answer(frame()))
+    with pytest.raises(BadOutputError, match="JSON has no word"):
+        sink.write(frame(), Answer(frame(), float("nan")))
+    assert len((tmp_path / "x.jsonl").read_text().splitlines()) == 1
+
+
+def test_half_a_line_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = open_sink(tmp_path / "x.jsonl")
+    sink.write(frame(), Answer(frame()))
+    whole, calls, write = (tmp_path / "x.jsonl").read_bytes(), [0], os.write
+
+    def filling(file: int, data: Any) -> int:
+        calls[0] += 1
+        if calls[0] > 1:
+            raise OSError(28, "No space left on device")
+        return write(file, data[:5])
+
+    monkeypatch.setattr(os, "write", filling)
+    with pytest.raises(UsageError, match="No space left on device"):
+        sink.write(frame(1), Answer(frame(1)))
+    assert (tmp_path / "x.jsonl").read_bytes() == whole
+
+
+def test_a_dash_is_the_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    feed("-", frame(4))
+    assert json.loads(capsys.readouterr().out)["index"] == 4
+
+
+def test_a_terminal_of_another_encoding_gets_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
+    feed("-", frame())
+    assert json.loads(raw.getvalue().decode("ascii"))["name"] == "größe"
+
+
+def test_a_reader_who_leaves_is_told_without_a_mess_at_the_end() -> None:
+    script = """
+import sys
+from pathlib import Path
+sys.path.insert(0, str(Path.cwd()))
+from edgevit.runtime.sinks import open_sink
+class Answer:
+    def to_dict(self): return {"x": "y" * 10000}
+sink = open_sink("-")
+try:
+    for _ in range(100): sink.write(None, Answer())
+except BrokenPipeError: print("reader gone", file=sys.stderr)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read().decode().strip() == "reader gone"
+        assert process.wait(30) == 0
+
+
+# ---- several, and the choice
+
+
+@dataclass
+class Recorder:
+    """Be a sink that remembers, or fails."""
+
+    place: str = "here"
+    fault: Exception | None = None
+    written: int = 0
+    closed: int = 0
+
+    def write(self, frame: Frame, result: Any) -> None:
+        self.written += 1
+
+    def close(self) -> None:
+        self.closed += 1
+        if self.fault:
+            raise self.fault
+
+
+def test_several_sinks_all_get_and_all_finish_even_if_one_fails() -> None:
+    first, broken, last = Recorder("a"), Recorder("b", UsageError("disk full")), Recorder("c")
+    fan = Fan([first, broken, last])
+    fan.write(frame(), Answer(frame()))
+    with pytest.raises(UsageError, match="disk full"):
+        fan.close()
+    assert [(s.written, s.closed) for s in (first, broken, last)] == [(1, 1)] * 3
+    assert fan.place == "a, b, c"
+
+
+@pytest.mark.parametrize(
+    ("place", "sentence"),
+    [
+        (
+            "x.xyz",
+            r"not clear what to write to x\.xyz: '\.xyz' is no suffix .* For a folder of that name type: x\.xyz/",
+        ),
+        ("x.json", r"JSON lines \(\.jsonl"),
+        ("rtsp://host/x", "does not write to 'rtsp://host/x'"),
+        ("", "does not write to ''"),
+    ],
+)
+def test_an_output_that_is_not_known_is_refused(place: str, sentence: str) -> None:
+    with pytest.raises(UnsupportedError, match=sentence):
+        open_sink(place)
+
+
+def test_a_place_that_cannot_be_is_told_when_the_sink_is_opened(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(UsageError, match=r"file is a file, so nothing can be written into it"):
+        open_sink(f"{tmp_path}/file")
+    with pytest.raises(UsageError, match="cannot be made"):
+        open_sink(tmp_path / "file" / "deeper" / "x.jsonl")
+    with pytest.raises(UsageError, match="is a folder; a file of that name cannot be written"):
+        open_sink(tmp_path / "folder.png", kind="picture")
+
+
+def test_the_kind_can_be_said(tmp_path: Path) -> None:
+    feed(tmp_path / "answers.txt", frame(), kind="jsonl")
+    feed(f"{tmp_path}/v1.2/", frame(0, "a.png"))
+    feed("null://", frame())
+    assert json.loads((tmp_path / "answers.txt").read_text())["index"] == 0
+    assert (tmp_path / "v1.2" / "a.png").exists()
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_every_kind_opens(kind: str) -> None:
+    assert callable(KINDS.load(kind).sink_of)
