@@ -42,7 +42,10 @@ class Form(Protocol):
     name: str
 
     def resample(self, source: Source, x: Axis, y: Axis, out: Pixels | Floats, table: Floats | None) -> None:
-        """Fill ``out``: (h, w, 3) uint8 without a table, (3, h, w) float32 through a (3, 256) table."""
+        """Fill ``out``: (h, w, 3) uint8 without a table, (3, h, w) float32 through a (3, 256) table.
+
+        Floats may be a view of any strides: that is how a net gets its channels last.
+        """
 
     def normalise(self, pixels: Pixels, table: Floats, out: Floats) -> None:
         """Fill ``out`` (3, h, w) from pixels (h, w, 3) through the table."""

@@ -39,19 +39,19 @@ class Plan:
 
 
 def prepare(pixels: Any, image: ImageSpec, *, color: str) -> Floats:
-    """Return the input tensor (1, 3, h, w) of a uint8 frame.
+    """Return the input tensor of a uint8 frame: (1, 3, h, w), or (1, h, w, 3) if the spec's layout is ``nhwc``.
 
     ``color`` is the order or camera layout of ``pixels`` (``frames.py`` lists them); it is never guessed.
     """
     frame = checked(pixels, color)
     plan = _plan(frame.size_hw, image)
     table = _table(image.mean, image.std)
-    out = np.empty((1, 3, *image.size_hw), np.float32)
+    tensor, planes = _tensor(image.size_hw, image)
     if plan.borders:
         for channel, level in enumerate(_mean_levels(image)):
-            out[0, channel] = table[channel, level]
-    _resample(frame, plan, image, out[0][:, plan.place[0], plan.place[1]], table)
-    return _laid_out(out, image)
+            planes[channel] = table[channel, level]
+    _resample(frame, plan, image, planes[:, plan.place[0], plan.place[1]], table)
+    return tensor
 
 
 def prepare_uint8(pixels: Any, image: ImageSpec, *, color: str) -> Pixels:
@@ -66,11 +66,11 @@ def prepare_uint8(pixels: Any, image: ImageSpec, *, color: str) -> Pixels:
 
 
 def normalise(pixels: Any, image: ImageSpec) -> Floats:
-    """Return (1, 3, h, w) from (h, w, 3) uint8 pixels that are already of the model's size and colour order."""
+    """Return the input tensor of (h, w, 3) uint8 pixels that are already of the model's size and colour order."""
     frame = checked(pixels, image.color)
-    out = np.empty((1, 3, *frame.size_hw), np.float32)
-    active().normalise(np.ascontiguousarray(frame.data), _table(image.mean, image.std), out[0])
-    return _laid_out(out, image)
+    tensor, planes = _tensor(frame.size_hw, image)
+    active().normalise(np.ascontiguousarray(frame.data), _table(image.mean, image.std), planes)
+    return tensor
 
 
 def resize(
@@ -93,9 +93,13 @@ def resize(
     return np.ascontiguousarray(out[:, :, 0]) if grey else out
 
 
-def _laid_out(tensor: Floats, image: ImageSpec) -> Floats:
-    """Return (1, 3, h, w) in the layout that the file wants."""
-    return tensor if image.layout == "nchw" else np.ascontiguousarray(tensor.transpose(0, 2, 3, 1))
+def _tensor(size_hw: tuple[int, int], image: ImageSpec) -> tuple[Floats, Floats]:
+    """Allot the input tensor in the layout that the file wants, and give a view of it as (3, h, w) to fill."""
+    if image.layout == "nhwc":
+        last = np.empty((1, *size_hw, 3), np.float32)
+        return last, last[0].transpose(2, 0, 1)
+    first = np.empty((1, 3, *size_hw), np.float32)
+    return first, first[0]
 
 
 def _resample(frame: Frame, plan: Plan, image: ImageSpec, out: Pixels | Floats, table: Floats | None) -> None:

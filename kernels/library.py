@@ -19,7 +19,7 @@ from edgevit.errors import EngineError, EnvironmentFault
 from .forms import Floats, Pixels, Planes, Source
 from .weights import Axis
 
-ABI = 1
+ABI = 2
 ARCHITECTURES = {"scalar": 0, "avx2": 1, "neon": 2}
 _LAYOUTS = {"nv12": 0, "i420": 1, "yuyv": 2}
 _FAULTS = {1: "an argument that the library refuses", 2: "not enough memory", 3: "an architecture this machine lacks"}
@@ -60,8 +60,8 @@ _SIGNATURES = {
     "weights": [_INT, _INT, _INT, _INT, _INT, _INT, _INT, _POINTER, _POINTER],
     "taps": [_INT, _INT, _INT, _INT],
     "resample": [*_WALK, _POINTER, _GAP],
-    "prepare": [*_WALK, _POINTER, _POINTER, _GAP, _GAP],
-    "normalise": [_POINTER, _GAP, _INT, _INT, _POINTER, _POINTER, _GAP, _GAP],
+    "prepare": [*_WALK, _POINTER, _POINTER, _GAP, _GAP, _GAP],
+    "normalise": [_POINTER, _GAP, _INT, _INT, _POINTER, _POINTER, _GAP, _GAP, _GAP],
     "rgb": [_INT, _INT, _POINTER, _GAP, _POINTER, _POINTER, _GAP, _INT, _INT, _POINTER, _GAP],
 }
 
@@ -137,13 +137,13 @@ class NativeForm:
         if table is None:
             self.library.call("resample", *walk, out.ctypes.data, out.strides[0])
         else:
-            self.library.call("prepare", *walk, table.ctypes.data, *_planar(out))
+            self.library.call("prepare", *walk, table.ctypes.data, *_strided(out))
 
     def normalise(self, pixels: Pixels, table: Floats, out: Floats) -> None:
         """Fill ``out`` through the table."""
         height, width = pixels.shape[:2]
         self.library.call(
-            "normalise", pixels.ctypes.data, pixels.strides[0], width, height, table.ctypes.data, *_planar(out)
+            "normalise", pixels.ctypes.data, pixels.strides[0], width, height, table.ctypes.data, *_strided(out)
         )
 
     def rgb(self, planes: Planes, out: Pixels) -> None:
@@ -160,5 +160,6 @@ def _axis(axis: Axis) -> _Axis:
     return _Axis(axis.size, axis.taps, axis.starts.ctypes.data, axis.weights.ctypes.data)
 
 
-def _planar(out: NDArray[np.generic]) -> tuple[int, int, int]:
-    return out.ctypes.data, out.strides[0] // 4, out.strides[1] // 4
+def _strided(out: NDArray[np.generic]) -> tuple[int, int, int, int]:
+    channel, row, column = (stride // out.itemsize for stride in out.strides)
+    return out.ctypes.data, channel, row, column

@@ -4,7 +4,8 @@
 //   chroma sample serves the pixels it was taken for (no smoothing), as cameras' own viewers and cv2 do. 13 bits, so that
 //   a pair of products fits one multiply-add of 16-bit lanes. Never more than one grey level from the real numbers.
 // Shapes: luma (h, w) and chroma (h / 2, w / 2), or (h, 2 w) for YUYV -> (h, w, 3) uint8.
-// Oracle: kernels/color.py, equal to the bit.
+// Source: Rec. ITU-R BT.601. Oracle: kernels/reference.py, equal to the bit.
+// Gain, this scalar form, 1280x720 NV12: 6.5 times the oracle. x86-64 server core, one thread, busy machine, 2026-11-21.
 #include "rows.h"
 
 namespace edgevit::scalar {

@@ -7,7 +7,7 @@
 
        enum { W = 1280, H = 720, SIZE = 224 };
        int resized_w = 256 * W / H, resized_h = 256;                    // 455 x 256
-       int left = (resized_w - SIZE) / 2, top = (resized_h - SIZE) / 2;
+       int left = lrint((resized_w - SIZE) / 2.0), top = lrint((resized_h - SIZE) / 2.0);   // halves to even
 
        int taps_x = edgevit_kernels_taps(W, resized_w, EDGEVIT_FILTER_BILINEAR, 1);
        int taps_y = edgevit_kernels_taps(H, resized_h, EDGEVIT_FILTER_BILINEAR, 1);
@@ -24,7 +24,7 @@
        edgevit_source frame = {pixels, W * 3, W, H, 3, {0, 1, 2}};      // {2, 1, 0} reads BGR
        edgevit_axis x = {SIZE, taps_x, starts_x, weights_x}, y = {SIZE, taps_y, starts_y, weights_y};
        static float tensor[3 * SIZE * SIZE];
-       int fault = edgevit_kernels_prepare(EDGEVIT_ARCH_BEST, &frame, &x, &y, table, tensor, SIZE * SIZE, SIZE);
+       int fault = edgevit_kernels_prepare(EDGEVIT_ARCH_BEST, &frame, &x, &y, table, tensor, SIZE * SIZE, SIZE, 1);
 
    Keep weights and table while the camera keeps its size. Every architecture gives the same bits. */
 #ifndef EDGEVIT_KERNELS_H
@@ -40,7 +40,7 @@
 #endif
 
 /* Rises whenever a signature or the meaning of an argument changes; the opener refuses any other number. */
-#define EDGEVIT_KERNELS_ABI 1
+#define EDGEVIT_KERNELS_ABI 2
 
 #ifdef __cplusplus
 extern "C" {
@@ -81,15 +81,16 @@ EDGEVIT_API int32_t edgevit_kernels_weights(int32_t source, int32_t target, int3
 EDGEVIT_API int32_t edgevit_kernels_resample(int32_t arch, const edgevit_source *source, const edgevit_axis *x,
                                              const edgevit_axis *y, uint8_t *out, ptrdiff_t out_stride);
 
-/* The same, then table[channel * 256 + level], into three planes; strides count floats. */
+/* The same, then out[channel * channel_stride + row * row_stride + column * column_stride] = table[channel * 256 + level];
+   strides count floats: (w * h, w, 1) writes planes, (1, 3 * w, 3) keeps the channels of a pixel together. */
 EDGEVIT_API int32_t edgevit_kernels_prepare(int32_t arch, const edgevit_source *source, const edgevit_axis *x,
                                             const edgevit_axis *y, const float *table, float *out,
-                                            ptrdiff_t plane_stride, ptrdiff_t row_stride);
+                                            ptrdiff_t channel_stride, ptrdiff_t row_stride, ptrdiff_t column_stride);
 
-/* The table alone: pixels (height, width, 3) to three planes. */
+/* The table alone, for pixels (height, width, 3). */
 EDGEVIT_API int32_t edgevit_kernels_normalise(const uint8_t *pixels, ptrdiff_t pixels_stride, int32_t width,
-                                              int32_t height, const float *table, float *out, ptrdiff_t plane_stride,
-                                              ptrdiff_t row_stride);
+                                              int32_t height, const float *table, float *out, ptrdiff_t channel_stride,
+                                              ptrdiff_t row_stride, ptrdiff_t column_stride);
 
 /* YUV (BT.601, limited range) to packed RGB. NV12: chroma = u = v - 1. YUYV: luma only, even width. */
 EDGEVIT_API int32_t edgevit_kernels_rgb(int32_t arch, int32_t format, const uint8_t *luma, ptrdiff_t luma_stride,

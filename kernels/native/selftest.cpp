@@ -53,14 +53,16 @@ bool resamples_alike(int32_t arch) {
     const size_t size = static_cast<size_t>(x.view.size) * y.view.size * 3;
     std::vector<uint8_t> wanted(size), got(size);
     std::vector<float> table(768), planes(size);
+    const bool planes_first = between(0, 1);
     for (size_t i = 0; i < table.size(); i++) table[i] = static_cast<float>(i) * 0.25f;
     if (edgevit_kernels_resample(EDGEVIT_ARCH_SCALAR, &source, &x.view, &y.view, wanted.data(), x.view.size * 3) ||
         edgevit_kernels_resample(arch, &source, &x.view, &y.view, got.data(), x.view.size * 3) ||
         edgevit_kernels_prepare(arch, &source, &x.view, &y.view, table.data(), planes.data(),
-                                static_cast<ptrdiff_t>(size / 3), x.view.size))
+                                planes_first ? static_cast<ptrdiff_t>(size / 3) : 1,
+                                planes_first ? x.view.size : 3 * x.view.size, planes_first ? 1 : 3))
         return false;
     for (size_t i = 0; i < size; i++)
-        if (planes[i % 3 * (size / 3) + i / 3] != table[i % 3 * 256 + wanted[i]]) return false;
+        if (planes[planes_first ? i % 3 * (size / 3) + i / 3 : i] != table[i % 3 * 256 + wanted[i]]) return false;
     return wanted == got;
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from typing import Any
 
@@ -59,6 +60,18 @@ def test_the_tensor_is_the_levels_normalised(form: str) -> None:
         mean, std = (np.asarray(v, np.float64)[:, None, None] for v in (image.mean, image.std))
         real = (levels.transpose(2, 0, 1) / 255.0 - mean) / std
         np.testing.assert_allclose(tensor[0], real, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("fit", ["shorter", "pad"])
+def test_channels_come_last_where_the_file_wants_them_so(form: str, fit: Any) -> None:
+    first = ImageSpec((40, 32), (44, 36), fit)
+    last = dataclasses.replace(first, layout="nhwc")
+    got = kernels.prepare(RGB, last, color="rgb")
+    assert got.shape == (1, 40, 32, 3)
+    assert got.flags.c_contiguous
+    np.testing.assert_array_equal(got.transpose(0, 3, 1, 2), kernels.prepare(RGB, first, color="rgb"))
+    levels = kernels.prepare_uint8(RGB, last, color="rgb")
+    np.testing.assert_array_equal(kernels.normalise(levels, last), got)
 
 
 def test_borders_are_the_mean_colour(form: str) -> None:

@@ -1,6 +1,6 @@
 // The rows of color.cpp with NEON: eight pixels a step, stored as three interleaved channels by one instruction.
 //
-// Shapes and oracle: color.cpp. Gain: not yet measured on a board; correctness is run under an emulator (selftest.cpp).
+// Shapes, source and oracle: color.cpp. Gain: not yet measured on a board; correctness is run under an emulator (selftest.cpp).
 #include "../../rows.h"
 
 #if defined(__aarch64__) || defined(_M_ARM64)

@@ -2,7 +2,9 @@
 //
 // Principle: luma and one chroma sample share a 32-bit lane as two 16-bit numbers, so one pmaddwd is
 //   "brightness + weight * chroma" for eight pixels; green, which needs both chroma samples, takes two.
-// Shapes and oracle: color.cpp.
+// Shapes, source and oracle: color.cpp.
+// Gain, 1280x720 NV12: 7 times the scalar form, 49 times the oracle, 1.5 times cv2.cvtColor (YUYV: 0.85 times).
+//   x86-64 server core (AVX2), one thread, interleaved medians, busy machine, 2026-11-21.
 #include "../../rows.h"
 
 #if (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__)
