@@ -157,6 +157,27 @@ def test_neon_equals_scalar_under_an_emulator(tmp_path: Path) -> None:
     assert "neon: equal" in subprocess.run([EMULATOR, program], check=True, capture_output=True, text=True).stdout
 
 
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no C compiler on this machine")
+def test_the_example_at_the_top_of_the_header_does_what_python_does(native_library: Path, tmp_path: Path) -> None:
+    header = (NATIVE / "kernels.h").read_text()
+    example = header[header.index("       enum { W = 1280") : header.index("   Keep weights and table")]
+    (tmp_path / "app.c").write_text(
+        '#include <math.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include "kernels.h"\n'
+        "static unsigned char pixels[1280 * 720 * 3];\n"
+        "int main(void) {\nfloat mean[3] = {0.485f, 0.456f, 0.406f}, std[3] = {0.229f, 0.224f, 0.225f};\n"
+        "if (fread(pixels, 1, sizeof pixels, stdin) != sizeof pixels) return 9;\n"
+        + example
+        + "fwrite(tensor, 4, 3 * SIZE * SIZE, stdout);\nreturn fault;\n}\n"
+    )
+    program = tmp_path / "app"
+    link = [str(native_library), f"-Wl,-rpath,{native_library.parent}", "-lm"]
+    subprocess.run(["gcc", f"-I{NATIVE}", str(tmp_path / "app.c"), "-o", str(program), *link], check=True)
+    frame = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), dtype=np.uint8)
+    answer = subprocess.run([str(program)], input=frame.tobytes(), check=True, capture_output=True).stdout
+    wanted = kernels.prepare(frame, ImageSpec((224, 224), (256, 256)), color="rgb")
+    np.testing.assert_array_equal(np.frombuffer(answer, np.float32).reshape(wanted.shape), wanted)
+
+
 @pytest.mark.skipif(not (shutil.which("cmake") and shutil.which("g++")), reason="cmake or g++ is not installed")
 @pytest.mark.slow
 def test_cmake_installs_the_library_where_the_wheel_wants_it(tmp_path: Path) -> None:
