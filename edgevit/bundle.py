@@ -86,10 +86,17 @@ def open_bundle(path: str | Path, *, check: bool = True) -> Bundle:
     ``check=False`` leaves out the checksums only, for a bundle that was opened before.
     """
     where = Path(path)
-    if where.is_file() and where.suffix.lower() == ".zip":
-        folder = archive.unpack(where, _MANIFEST_LIMIT_BYTES)
-    else:
-        folder = where
+    if not (where.is_file() and where.suffix.lower() == ".zip"):
+        return _open_folder(where, where, check=check)
+    folder = archive.unpack(where, _MANIFEST_LIMIT_BYTES)
+    try:
+        return _open_folder(folder, where, check=check)
+    except BundleError:  # perhaps it is the cache that was damaged, not the zip
+        shutil.rmtree(folder, ignore_errors=True)
+        return _open_folder(archive.unpack(where, _MANIFEST_LIMIT_BYTES), where, check=check)
+
+
+def _open_folder(folder: Path, where: Path, *, check: bool) -> Bundle:
     if not folder.is_dir():
         hint = "it is a file" if folder.exists() else "there is no such folder"
         raise BundleError(f"{where}: {hint}; expected a bundle folder or its .zip. Type: edgevit export MODEL --format onnx")

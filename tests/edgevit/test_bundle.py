@@ -1,0 +1,306 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import stat
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_bundles
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgevit import archive
+from edgevit.bundle import open_bundle, seal, staging
+from edgevit.errors import BundleError, ChecksumError, EnvironmentFault, SchemaError, UnsafePathError, UsageError
+from edgevit.manifest import check_names, parse
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("EDGEVIT_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def sealed(tmp_path: Path) -> Path:
+    return tiny_bundles.write(tmp_path / "tiny").path
+
+
+def edit(folder: Path, change: Any) -> None:
+    path = folder / "manifest.json"
+    data = json.loads(path.read_text())
+    change(data)
+    path.write_text(json.dumps(data))
+
+
+def rezip(source: Path, target: Path, *, add: dict[str, bytes] | None = None, drop: str = "") -> Path:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as zipped:
+        for file in sorted(source.iterdir()):
+            if file.name != drop:
+                zipped.write(file, file.name)
+        for name, content in (add or {}).items():
+            zipped.writestr(name, content)
+    return target
+
+
+def test_a_sealed_bundle_opens_with_the_same_manifest(tmp_path: Path) -> None:
+    made = tiny_bundles.write(tmp_path / "tiny")
+    opened = open_bundle(made.path)
+    assert opened.manifest == made.manifest
+    assert opened.graph_file().read_bytes().startswith(b"not really")
+    assert opened.size_bytes == opened.graph_file().stat().st_size
+
+
+def test_a_zip_opens_like_the_folder_and_twice_from_the_cache(tmp_path: Path, sealed: Path) -> None:
+    target = open_bundle(sealed).to_zip(tmp_path / "tiny.zip")
+    first, second = open_bundle(target), open_bundle(target)
+    assert first.manifest == open_bundle(sealed).manifest
+    assert first.path == second.path
+
+
+def test_the_same_bundle_packs_to_the_same_bytes(tmp_path: Path, sealed: Path) -> None:
+    one, two = (open_bundle(sealed).to_zip(tmp_path / name).read_bytes() for name in ("1.zip", "2.zip"))
+    assert one == two
+
+
+def test_a_damaged_cache_is_made_again(tmp_path: Path, sealed: Path) -> None:
+    target = open_bundle(sealed).to_zip(tmp_path / "tiny.zip")
+    extracted = open_bundle(target).graph_file()
+    extracted.write_bytes(b"x" * extracted.stat().st_size)
+    assert open_bundle(target).graph_file().read_bytes().startswith(b"not really")
+
+
+def test_a_truncated_file_is_told_by_its_size(sealed: Path) -> None:
+    with (sealed / "model.onnx").open("r+b") as stream:
+        stream.truncate(10)
+    with pytest.raises(ChecksumError, match=r"'model.onnx' has 10 bytes and was sealed with 1800"):
+        open_bundle(sealed)
+
+
+def test_a_changed_byte_is_told_by_its_hash(sealed: Path) -> None:
+    path = sealed / "model.onnx"
+    path.write_bytes(b"N" + path.read_bytes()[1:])
+    with pytest.raises(ChecksumError, match="not the file that was sealed"):
+        open_bundle(sealed)
+    assert open_bundle(sealed, check=False).manifest.model == "tiny"
+
+
+@pytest.mark.parametrize("schema", [0, 2, "1", None, True, 1.5])
+def test_an_unknown_schema_is_told(sealed: Path, schema: object) -> None:
+    edit(sealed, lambda data: data.update(schema=schema))
+    with pytest.raises(SchemaError, match=r"this edgevit reads schema 1"):
+        open_bundle(sealed)
+
+
+@pytest.mark.parametrize(("text", "told"), [("{", "not JSON"), ("[]", "must be a JSON object"), ("", "not JSON"), ("[" * 9999, "not JSON")])
+def test_a_manifest_that_is_not_json_is_told(sealed: Path, text: str, told: str) -> None:
+    (sealed / "manifest.json").write_text(text)
+    with pytest.raises(SchemaError, match=told):
+        open_bundle(sealed)
+
+
+def test_a_manifest_that_is_not_text_is_told(sealed: Path) -> None:
+    (sealed / "manifest.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(BundleError, match="UTF-8"):
+        open_bundle(sealed)
+
+
+def test_a_missing_file_is_named(sealed: Path) -> None:
+    (sealed / "model.onnx").unlink()
+    with pytest.raises(BundleError, match=r"names 'model.onnx', which is missing"):
+        open_bundle(sealed)
+
+
+def test_a_graph_whose_file_is_not_listed_is_told(sealed: Path) -> None:
+    edit(sealed, lambda data: data["graphs"]["main"].update(file="other.onnx"))
+    with pytest.raises(SchemaError, match=r"other.onnx"):
+        open_bundle(sealed)
+
+
+def test_a_folder_without_manifest_is_not_a_bundle(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="not a bundle"):
+        open_bundle(tmp_path)
+    with pytest.raises(BundleError, match="no such folder"):
+        open_bundle(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("key", ["model", "spec", "graphs", "files", "proof", "provenance", "labels", "golden", "reference", "state"])
+def test_every_missing_key_is_a_schema_error(sealed: Path, key: str) -> None:
+    edit(sealed, lambda data: data.pop(key))
+    with pytest.raises(SchemaError, match=key):
+        open_bundle(sealed)
+
+
+def test_unknown_keys_are_ignored(sealed: Path) -> None:
+    def add(data: dict[str, Any]) -> None:
+        data["placement"] = {"later": True}
+        data["spec"]["also"] = 1
+        data["graphs"]["main"]["also"] = 1
+        data["provenance"]["weights"]["also"] = 1
+
+    edit(sealed, add)
+    assert open_bundle(sealed).manifest.model == "tiny"
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil", "/etc/passwd", "a/../b", "a//b", "./a", "c:evil", "a\\b", "", "a/", "x\x00y", "new\nline", "n" * 300, "Manifest.json"]
+)
+def test_names_that_lead_elsewhere_are_refused(sealed: Path, name: str) -> None:
+    edit(sealed, lambda data: data["files"].update({name: {"sha256": "0" * 64, "bytes": 0}}))
+    with pytest.raises(UnsafePathError):
+        open_bundle(sealed)
+
+
+def test_names_that_differ_in_case_only_are_refused() -> None:
+    with pytest.raises(UnsafePathError, match="one file on some systems"):
+        check_names(["Model.onnx", "model.onnx"])
+    with pytest.raises(UnsafePathError, match="one file on some systems"):
+        check_names(["caf\u00e9", "cafe\u0301"])
+
+
+def test_a_symlink_is_refused_even_with_the_right_content(sealed: Path, tmp_path: Path) -> None:
+    real = tmp_path / "outside"
+    shutil.move(sealed / "model.onnx", real)
+    (sealed / "model.onnx").symlink_to(real)
+    with pytest.raises(UnsafePathError, match="symlink"):
+        open_bundle(sealed)
+
+
+@pytest.mark.parametrize("name", ["../evil", "/abs", "a/../../evil", "sub\\evil"])
+def test_a_zip_that_leads_out_writes_nothing(sealed: Path, tmp_path: Path, cache: Path, name: str) -> None:
+    target = rezip(sealed, tmp_path / "evil.zip", add={name: b"boo"})
+    with pytest.raises(UnsafePathError):
+        open_bundle(target)
+    assert not cache.exists()
+    assert not (tmp_path / "evil").exists()
+
+
+def test_a_zip_with_a_link_is_refused(sealed: Path, tmp_path: Path) -> None:
+    target = rezip(sealed, tmp_path / "link.zip", drop="model.onnx")
+    with zipfile.ZipFile(target, "a") as zipped:
+        info = zipfile.ZipInfo("model.onnx")
+        info.external_attr = (stat.S_IFLNK | 0o777) << 16
+        zipped.writestr(info, "/etc/passwd")
+    with pytest.raises(UnsafePathError, match="link"):
+        open_bundle(target)
+
+
+def test_a_zip_bomb_is_refused_before_anything_is_written(sealed: Path, tmp_path: Path, cache: Path) -> None:
+    target = rezip(sealed, tmp_path / "bomb.zip", add={"zeros.bin": bytes(64 << 20)})
+    with pytest.raises(BundleError, match="zip bomb"):
+        open_bundle(target)
+    assert not cache.exists()
+
+
+def test_a_zip_that_would_fill_the_disk_is_refused(sealed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "_MOST_BYTES", 1000)
+    with pytest.raises(BundleError, match="zip bomb"):
+        open_bundle(rezip(sealed, tmp_path / "big.zip"))
+
+
+def test_a_zip_with_too_many_files_is_refused(sealed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "_MOST_FILES", 3)
+    with pytest.raises(BundleError, match="no bundle holds more"):
+        open_bundle(rezip(sealed, tmp_path / "many.zip"))
+
+
+def test_a_zip_that_is_none_or_cut_or_without_manifest_is_told(sealed: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.zip").write_text("hello")
+    with pytest.raises(BundleError, match="not a readable zip"):
+        open_bundle(tmp_path / "text.zip")
+    whole = open_bundle(sealed).to_zip(tmp_path / "whole.zip").read_bytes()
+    (tmp_path / "cut.zip").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(BundleError, match="not a readable zip"):
+        open_bundle(tmp_path / "cut.zip")
+    with pytest.raises(BundleError, match=r"no manifest.json"):
+        open_bundle(rezip(sealed, tmp_path / "headless.zip", drop="manifest.json"))
+
+
+def test_a_zip_whose_content_does_not_match_its_checksum_is_told(sealed: Path, tmp_path: Path) -> None:
+    (sealed / "model.onnx").write_bytes(b"x" * 1800)
+    with pytest.raises(ChecksumError):
+        open_bundle(rezip(sealed, tmp_path / "wrong.zip"))
+
+
+def test_an_existing_folder_is_refused_without_force(sealed: Path) -> None:
+    before = sorted(p.name for p in sealed.iterdir())
+    with pytest.raises(UsageError, match="--force"):
+        tiny_bundles.write(sealed)
+    assert sorted(p.name for p in sealed.iterdir()) == before
+
+
+def test_force_replaces_a_bundle_and_nothing_else(sealed: Path, tmp_path: Path) -> None:
+    assert tiny_bundles.write(sealed, force=True, content=b"new").graph_file().read_bytes() == b"new"
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.txt").write_text("years")
+    with pytest.raises(UsageError, match="bundles only"):
+        tiny_bundles.write(precious, force=True)
+    assert (precious / "thesis.txt").exists()
+
+
+def test_a_failed_export_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="crash"), staging(tmp_path / "out") as folder:
+        (folder / "model.onnx").write_bytes(b"half")
+        raise RuntimeError("crash")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_rename_keeps_the_old_bundle(sealed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = os.rename, []
+
+    def rename(source: str | Path, target: str | Path) -> None:
+        calls.append(target)
+        if len(calls) == 2:
+            raise OSError(errno.EIO, "input/output error")
+        real(source, target)
+
+    monkeypatch.setattr(os, "rename", rename)
+    with pytest.raises(EnvironmentFault, match="input/output error"):
+        tiny_bundles.write(sealed, force=True, content=b"new")
+    assert open_bundle(sealed).graph_file().read_bytes().startswith(b"not really")
+
+
+def test_a_full_disk_is_said_as_that(tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentFault, match="no space left"), staging(tmp_path / "out"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_file_that_may_not_be_named_so_cannot_be_sealed(tmp_path: Path) -> None:
+    with staging(tmp_path / "out") as folder:
+        (folder / "model.onnx").write_bytes(b"x")
+        (folder / "link").symlink_to("/etc/passwd")
+        (folder / "MODEL.onnx").write_bytes(b"x")
+        with pytest.raises(UnsafePathError):
+            seal(folder, tiny_bundles.manifest(), tmp_path / "out")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.data())
+def test_whatever_one_key_becomes_the_answer_is_a_manifest_or_a_bundle_error(data: st.DataObject) -> None:
+    manifest = tiny_bundles.manifest()
+    whole = manifest.to_dict()
+    whole["files"] = {n: {"sha256": "0" * 64, "bytes": 1} for n in ("model.onnx", "golden.npz", "reference.npz")}
+    at: Any = whole
+    for _ in range(data.draw(st.integers(1, 4))):
+        key = data.draw(st.sampled_from(sorted(at))) if isinstance(at, dict) and at else None
+        if key is None or not isinstance(at[key], dict) or not at[key]:
+            break
+        at = at[key]
+    if isinstance(at, dict) and at:
+        at[data.draw(st.sampled_from(sorted(at)))] = data.draw(JSON)
+    try:
+        parse(json.dumps(whole), where="test")
+    except (BundleError, UsageError) as exc:
+        assert str(exc).startswith("test: ")
