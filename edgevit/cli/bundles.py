@@ -1,0 +1,51 @@
+"""Find the bundle that a word on the command line means: a path, or the name of a model that ships with one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import BundleError
+from ..registry import family_of, unknown_name
+
+
+def find_bundle(word: str) -> Path:
+    """Return the path of a bundle. A path wins over a name; a name without a shipped bundle is told how to get one."""
+    path = Path(word)
+    if path.exists() or path.suffix.lower() == ".zip":
+        return path
+    found = shipped_bundle(word)
+    if found is not None:
+        return found
+    if family_of(word) != "timm" or word.startswith("timm/"):
+        raise BundleError(
+            f"'{word}' is a model, and here a bundle is needed. Type: edgevit export {word} --format onnx, "
+            "and give the folder that it makes."
+        )
+    around = path.parent if path.parent.is_dir() else Path()
+    near = unknown_name("bundle", word, (str(p) for p in bundles_in(around)), ask="edgevit export MODEL --format onnx")
+    raise BundleError(str(near))
+
+
+def shipped_bundle(name: str) -> Path | None:
+    """Return the sealed bundle that ships with a model, if there is one."""
+    from ..weights import bundle_path, shipped
+
+    return bundle_path(name) if name in shipped() else None
+
+
+def bundles_in(folder: Path) -> list[Path]:
+    """Return the bundles that lie directly in a folder."""
+    try:
+        return sorted(p.parent for p in folder.glob("*/manifest.json"))
+    except OSError:
+        return []
+
+
+def size_text(size_bytes: int | None) -> str:
+    """Return a size as people read it, in powers of 1000 as stores and data sheets count."""
+    if size_bytes is None:
+        return "-"
+    for limit, unit in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if size_bytes >= limit:
+            return f"{size_bytes / limit:.1f} {unit}"
+    return f"{size_bytes} B"

@@ -1,0 +1,162 @@
+"""Tell what a bundle promises and where it is from, or what is known of a model. Bundles need no torch."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BundleError, missing
+from ..registry import MODELS, TASK_OF_FAMILY, door, family_of, unknown_name
+from . import console, proof
+from .bundles import bundles_in, shipped_bundle, size_text
+
+if TYPE_CHECKING:
+    from ..bundle import Bundle
+    from ..spec import ImageSpec
+
+HELP = """Tell what is known of a bundle (a folder or a .zip) or of a model (a name).
+
+  edgevit info shvit_shapes-onnx-fp32    contract, provenance, proof; checksums are tested
+  edgevit info levit_128s                family, size, preprocessing, licence
+  edgevit info timm/resnet18"""
+
+_LABELS_SHOWN = 6
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("what", metavar="BUNDLE|MODEL", help="a bundle's path, or a model's name")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the facts of a bundle or of a model."""
+    path = Path(args.what)
+    if path.exists() or path.suffix.lower() == ".zip":
+        return _tell_bundle(path, args.json)
+    if args.what in MODELS or args.what.startswith("timm/"):
+        return _tell_model(args.what, args.json)
+    if len(path.parts) > 1:
+        raise BundleError(f"{path}: there is no such bundle. Expected a bundle folder, its .zip, or a model's name.")
+    known = [*MODELS, *(p.name for p in bundles_in(Path()))]
+    raise unknown_name("bundle here, and no model,", args.what, known, ask="edgevit list")
+
+
+def _tell_bundle(path: Path, as_json: bool) -> int:
+    from ..bundle import open_bundle, summary
+
+    bundle = open_bundle(path)
+    if as_json:
+        console.answer({**summary(bundle), "manifest": bundle.manifest.to_dict()})
+        return 0
+    if not bundle.manifest.trained:
+        console.say("UNTRAINED: the weights are random; this bundle proves the conversion and recognises nothing.\n")
+    console.facts(_contract(bundle) + _origin(bundle))
+    console.say("\nproof")
+    proof.show(bundle.manifest.verification)
+    return 0
+
+
+def _contract(bundle: Bundle) -> list[tuple[str, str]]:
+    m = bundle.manifest
+    graphs = "\n".join(f"{name}: {g.file} ({g.proof})" for name, g in m.graphs.items())
+    tensors = "\n".join(
+        f"{name}: " + ", ".join(f"{t.name} {list(t.shape)} {t.dtype}" for t in (*g.inputs, *g.outputs))
+        for name, g in m.graphs.items()
+    )
+    return [
+        ("bundle", str(bundle.path)),
+        ("model", m.model),
+        ("task", m.task),
+        ("format", f"{m.format}, {m.precision}" + (f", for {m.device}" if m.device else "")),
+        ("engine", f"{m.engine.get('name', '?')} {m.engine.get('minimum', '')} or newer"),
+        ("size", size_text(bundle.size_bytes)),
+        ("graphs", graphs),
+        ("tensors", tensors),
+        ("picture", picture_text(m.spec.image)),
+        ("output", f"{m.spec.output} of {labels_text(m.spec.labels)}"),
+        *(("note", note) for note in m.spec.notes),
+    ]
+
+
+def _origin(bundle: Bundle) -> list[tuple[str, str]]:
+    p = bundle.manifest.provenance
+    weights = [
+        p.weights.source,
+        p.weights.url,
+        p.weights.note,
+        f"sha256 {p.weights.sha256}" if p.weights.sha256 else "",
+    ]
+    return [
+        ("weights", ("" if p.weights.trained else "UNTRAINED, ") + "\n".join(filter(None, weights))),
+        ("licences", f"weights: {p.weights.licence}; code: {p.code_licence}"),
+        ("calibration", ", ".join(f"{k} {v}" for k, v in (p.calibration or {}).items()) or "none"),
+        ("made", " ".join(filter(None, [p.created, "by:" if p.command else "", p.command])) or "not said"),
+        ("tools", ", ".join(f"{name} {version}" for name, version in p.tools.items()) or "not said"),
+    ]
+
+
+def picture_text(image: ImageSpec) -> str:
+    """Say in one sentence how a picture becomes the input."""
+    size, resize = ("x".join(map(str, pair)) for pair in (image.size_hw, image.resize_hw))
+    how = {"shorter": "shorter side fitted to", "squash": "squashed to", "pad": "padded to"}[image.fit]
+    plain = "" if image.antialias else ", without antialiasing"
+    numbers = " ".join(f"{v:g}" for v in image.mean), " ".join(f"{v:g}" for v in image.std)
+    return (
+        f"{size} (height x width) from the centre, {how} {resize} ({image.interpolation}{plain})\n"
+        f"{image.color.upper()}, mean {numbers[0]}, std {numbers[1]}"
+    )
+
+
+def labels_text(labels: tuple[str, ...]) -> str:
+    """Count the labels and name the first ones."""
+    if not labels:
+        return "classes without names"
+    more = " …" if len(labels) > _LABELS_SHOWN else ""
+    return f"{len(labels)} classes: {'; '.join(labels[:_LABELS_SHOWN])}{more}"
+
+
+def _tell_model(name: str, as_json: bool) -> int:
+    facts = _model_facts(name)
+    lacking = [p for p in ("torch", "timm") if importlib.util.find_spec(p) is None]
+    if not lacking:
+        facts |= door("edgevit.models:describe")(name)
+    elif name not in MODELS:
+        raise missing(lacking[0], f"'{name}' is described by timm, which", "models")
+    if as_json:
+        console.answer(facts)
+        return 0
+    console.facts(
+        [(key.replace("_", " "), _text(value)) for key, value in facts.items() if value not in (None, "", ())]
+    )
+    if lacking:
+        console.note(f"More is known where {' and '.join(lacking)} are installed. Type: pip install 'edgevit[models]'")
+    console.say(f"\nType: edgevit export {name} --format onnx")
+    return 0
+
+
+def _model_facts(name: str) -> dict[str, Any]:
+    from ..weights import shipped
+
+    family = family_of(name)
+    facts: dict[str, Any] = {"model": name, "family": family, "task": TASK_OF_FAMILY.get(family, "classify")}
+    card = shipped().get(name)
+    if card is not None:
+        facts |= {
+            "parameters": card.parameters,
+            "labels": card.labels,
+            "licence": card.licence,
+            "accuracy": card.accuracy,
+            "weights": f"shipped, {size_text(card.bytes)}",
+            "ready_bundle": str(shipped_bundle(name) or ""),
+        }
+    return facts
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple | list) and all(isinstance(v, str) for v in value):
+        return labels_text(tuple(value))
+    if isinstance(value, dict):
+        return "\n".join(f"{k}: {proof.figure(v)}" for k, v in value.items())
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else proof.figure(value)

@@ -1,0 +1,88 @@
+"""Run a bundle over pictures or a video: a line for each frame, annotated copies where they are asked for."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from ..registry import door
+from . import console
+from .bundles import find_bundle
+from .parsing import whole
+
+if TYPE_CHECKING:
+    from edgevit.apps.predict import Summary
+
+HELP = """Run a bundle on a picture, a folder, a glob, a video, or built-in renders (synthetic://shapes?count=4).
+Each OUTPUT is a folder, a picture, a video or a .jsonl file; --json prints one JSON line a frame instead.
+
+  edgevit predict shvit_shapes-onnx-fp32 'synthetic://shapes?count=4' --save answers/
+  edgevit predict levit_128s-onnx-fp32 'holiday/*.jpg' --json      quote a glob, else the shell opens it
+  edgevit predict levit_128s-onnx-fp32 clip.mp4 annotated.mp4 answers.jsonl"""
+
+_INTERRUPTED = 130
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("bundle", metavar="BUNDLE", help="a bundle's folder or .zip, or a model that ships with one")
+    parser.add_argument(
+        "input", metavar="INPUT", help="a picture, folder, 'glob', video, or synthetic://shapes?count=4"
+    )
+    parser.add_argument(
+        "outputs", nargs="*", default=[], metavar="OUTPUT", help="where annotated copies or JSON lines go"
+    )
+    parser.add_argument("--save", metavar="DIR", help="a folder for annotated copies")
+    parser.add_argument("--topk", type=whole(1, 1_000_000), metavar="N", help="name the N best classes")
+    parser.add_argument("--limit", type=whole(1, 10**9), metavar="N", help="stop after N frames")
+    parser.add_argument(
+        "--on-error", choices=("stop", "skip"), default="stop", help="what to do with an input that cannot be read"
+    )
+    parser.add_argument("--engine", metavar="E", help="another engine than the format's own")
+    parser.add_argument("--threads", type=whole(1, 1024), metavar="N", help="threads of the engine")
+    parser.add_argument("--precision", metavar="P", help="what the engine computes in (default: exact fp32)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Answer for every frame."""
+    from .. import load
+
+    path = find_bundle(args.bundle)
+    save = [*args.outputs, *([args.save] if args.save else [])]
+    with load(path, engine=args.engine, threads=args.threads, precision=args.precision) as session:
+        summary: Summary = door("edgevit.apps.predict:predict")(
+            session,
+            args.input,
+            save=save or None,
+            topk=args.topk,
+            on_error=args.on_error,
+            limit=args.limit,
+            progress=_json_line if args.json else _line_printer(),
+        )
+        engine = session.engine_description
+    for fault in summary.faults:
+        console.note(f"passed over: {fault}")
+    console.note(f"{summary} ({engine})")
+    if summary.stopped == "interrupted":
+        return _INTERRUPTED
+    if not summary.frames and summary.faults:
+        raise InputError(f"Nothing of {args.input} could be read.")
+    return 0
+
+
+def _json_line(done: int, total: int | None, result: Any) -> None:
+    console.answer(result.to_dict())
+
+
+def _line_printer() -> Callable[[int, int | None, Any], None]:
+    from ..pictures import is_picture_name
+
+    def show(done: int, total: int | None, result: Any) -> None:
+        frame = result.frame
+        # Every frame of a video has the video's name.
+        place = frame.source if is_picture_name(frame.source) else f"{frame.source}#{frame.index}"
+        console.say(f"{place}: {result}")
+
+    return show

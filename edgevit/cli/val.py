@@ -1,0 +1,88 @@
+"""Measure a bundle's accuracy on pictures whose class is known, and show how certain the figure is."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import UnsupportedError
+from ..registry import door
+from . import console
+from .bundles import find_bundle
+from .parsing import whole
+
+if TYPE_CHECKING:
+    from edgevit.runtime.evaluate import Evaluation, Score
+
+HELP = """Measure the accuracy of a bundle on a folder of pictures: a sub-folder for each class, or file names that
+begin with the class (n01440764_tench.jpg). Classes go by label id, label or number; the answer says which rule fitted.
+
+  edgevit val levit_128s-onnx-fp32 imagenet/val --limit 1000
+  edgevit val shvit_shapes-onnx-int8 'synthetic://shapes?count=2000'"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("bundle", metavar="BUNDLE", help="a bundle's folder or .zip")
+    parser.add_argument("where", metavar="DIR", help="a folder of pictures, or synthetic://shapes?count=2000")
+    parser.add_argument("--limit", type=whole(1, 10_000_000), metavar="N", help="take N pictures, evenly from all")
+    parser.add_argument(
+        "--color", choices=("spec", "both"), default="spec", help="both: also with red and blue exchanged"
+    )
+    parser.add_argument("--engine", metavar="E", help="another engine than the format's own")
+    parser.add_argument("--threads", type=whole(1, 1024), metavar="N", help="threads of the engine")
+    parser.add_argument("--precision", metavar="P", help="what the engine computes in (default: exact fp32)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate and print."""
+    from .. import load, open_bundle
+
+    bundle = open_bundle(find_bundle(args.bundle))
+    spec = bundle.manifest.spec
+    if spec.task != "classify":
+        raise UnsupportedError(f"val measures classifiers; {bundle.path} is made to {spec.task}.")
+    classes = bundle.manifest.graphs["main"].outputs[0].shape[-1]
+    truth = door("edgevit.runtime.truth:find_samples")(args.where, spec, classes)
+    truth = truth.spread(args.limit) if args.limit else truth
+    with (
+        load(bundle, engine=args.engine, threads=args.threads, precision=args.precision) as session,
+        console.progress() as progress,
+    ):
+        evaluate = door("edgevit.runtime.evaluate:evaluate")
+        found: Evaluation = evaluate(session, truth, both_colors=args.color == "both", progress=progress)
+    if args.json:
+        about = {"bundle": str(bundle.path), "where": args.where, "engine": session.engine_description}
+        console.answer({**about, **found.to_dict()})
+    else:
+        _show(bundle.path, session.engine_description, found)
+    return 0
+
+
+def _show(path: Path, engine: str, found: Evaluation) -> None:
+    if not found.trained:
+        console.say("UNTRAINED weights: these figures are those of chance.\n")
+    speed = ", ".join(f"{stage} {ms:.2f}" for stage, ms in found.speed_p50.items())
+    pairs = [("bundle", str(path)), ("engine", engine), *_score("", found.score)]
+    pairs += _score(" (red and blue exchanged)", found.swapped) if found.swapped else []
+    pairs += [
+        ("classes by", f"{found.rule} ({found.classes_seen} classes seen)"),
+        ("speed", f"median ms: {speed}"),
+        ("slowest", "\n".join(f"{ms:.1f} ms  {name}" for name, ms in found.slowest[:3])),
+    ]
+    pairs += [("worst", ", ".join(f"{n} {right}/{count}" for n, right, count in found.worst))] if found.worst else []
+    pairs += [("note", note) for note in found.notes]
+    console.facts(pairs)
+    if found.swapped and found.swapped.top1_interval[0] > found.score.top1_interval[1]:
+        console.say("\nIt is better with red and blue exchanged: these weights were trained on the other colour order.")
+    for name, reason in found.unreadable[:5]:
+        console.note(f"left out, not readable: {reason or name}")
+    if len(found.unreadable) > 5:
+        console.note(f"… {len(found.unreadable)} pictures in all could not be read")
+
+
+def _score(what: str, score: Score) -> list[tuple[str, str]]:
+    low, high = score.top1_interval
+    pairs = [(f"top-1{what}", f"{score.top1:.2%} of {score.count} (95% sure: {low:.2%} to {high:.2%})")]
+    return pairs + ([(f"top-5{what}", f"{score.top5:.2%}")] if score.top5 is not None else [])
