@@ -21,6 +21,8 @@ from edgevit.errors import UnsupportedError
 from edgevit.registry import MODELS, family_of, unknown_name
 from edgevit.spec import Fit, ImageSpec, Interpolation
 
+from .blueprint import Blueprint
+
 _IMAGENET_1K = 1000
 _TIMM = "timm/"
 _FITS: Mapping[str, Fit] = {"center": "shorter", "squash": "squash", "border": "pad"}
@@ -51,22 +53,6 @@ _FAMILY_FACTS: Mapping[str, FamilyFacts] = {
     "efficientformerv2": FamilyFacts("Apache-2.0 (timm), Snap Inc. licence in the MIT style (authors)"),
     "timm": FamilyFacts("Apache-2.0 (timm)"),
 }
-
-
-@dataclass(frozen=True, eq=False)
-class Blueprint:
-    """Hold a module that has no weights yet, and all that is known without them."""
-
-    name: str
-    module: nn.Module
-    image: ImageSpec
-    labels: tuple[str, ...]
-    label_ids: tuple[str, ...]
-    code_licence: str
-    weights_licence: str
-    notes: tuple[str, ...]
-    hub: Mapping[str, Any]
-    """Where the published weights are: ``hf_hub_id``, ``url``, ``tag``, as timm's card says."""
 
 
 def blueprint(name: str, *, num_classes: int | None, size_hw: tuple[int, int] | None) -> Blueprint:
