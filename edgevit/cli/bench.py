@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..registry import door
 from . import console
 from .bundles import find_bundle, size_text
-from .parsing import duration, size_hw, whole
+from .parsing import duration, sides_hw, whole
 
 if TYPE_CHECKING:
     from edgevit.runtime.figures import BenchReport, BundleFigures
@@ -33,12 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", metavar="E", help="another engine than the format's own")
     parser.add_argument("--precision", metavar="P", help="what the engine computes in (default: exact fp32)")
     parser.add_argument(
-        "--picture",
-        type=whole(16, 4096),
-        nargs="+",
-        default=[480, 640],
-        metavar="N",
-        help="H W of the frames (480 640)",
+        "--picture", type=sides_hw, default=(480, 640), metavar="HxW", help="size of the frames (default 480x640)"
     )
 
 
@@ -57,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
             engine=args.engine,
             threads=args.threads,
             precision=args.precision,
-            picture_hw=size_hw(args.picture),
+            picture_hw=args.picture,
             progress=progress,
         )
     if args.json:

@@ -119,7 +119,7 @@ def labels_text(labels: tuple[str, ...]) -> str:
 
 def _tell_model(name: str, as_json: bool) -> int:
     facts = _model_facts(name)
-    lacking = [p for p in ("torch", "timm") if importlib.util.find_spec(p) is None]
+    lacking = lacking_for_models()
     if not lacking:
         facts |= door("edgevit.models:describe")(name)
     elif name not in MODELS:
@@ -134,6 +134,11 @@ def _tell_model(name: str, as_json: bool) -> int:
         console.note(f"More is known where {' and '.join(lacking)} are installed. Type: pip install 'edgevit[models]'")
     console.say(f"\nType: edgevit export {name} --format onnx")
     return 0
+
+
+def lacking_for_models() -> list[str]:
+    """Name the packages that models are defined with and that are not installed."""
+    return [package for package in ("torch", "timm") if importlib.util.find_spec(package) is None]
 
 
 def _model_facts(name: str) -> dict[str, Any]:

@@ -18,13 +18,14 @@ class Parser(argparse.ArgumentParser):
     """Parse like argparse; answer like edgevit.
 
     Abbreviations are off: a script that types ``--prec`` would break on the day that a second such option appears.
+    Options may stand between the words, as in ``predict BUNDLE INPUT --topk 2 OUTPUT``.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, **options)
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
-        found, extra = self.parse_known_args(args, namespace)
+        found, extra = self.parse_known_intermixed_args(args, namespace)
         if extra:
             self.error(self._not_known(extra))
         return found
@@ -87,6 +88,15 @@ def size_hw(values: Sequence[int] | None) -> tuple[int, int] | None:
     if len(values) > 2:
         raise UsageError(f"--imgsz takes one number, or height and width; {len(values)} were given.")
     return (values[0], values[-1])
+
+
+def sides_hw(text: str) -> tuple[int, int]:
+    """Read ``480x640``, height and width."""
+    match = re.fullmatch(r"(\d{1,4})x(\d{1,4})", text.strip().lower())
+    sides = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not all(16 <= side <= 4096 for side in sides):
+        raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH from 16x16 to 4096x4096, not '{text}'")
+    return sides
 
 
 def assignment(text: str) -> tuple[str, float]:

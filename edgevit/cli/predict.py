@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
@@ -36,6 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--save", metavar="DIR", help="a folder for annotated copies")
     parser.add_argument("--topk", type=whole(1, 1_000_000), metavar="N", help="name the N best classes")
+    parser.add_argument("--recursive", action="store_true", help="look into a folder's folders too")
     parser.add_argument("--limit", type=whole(1, 10**9), metavar="N", help="stop after N frames")
     parser.add_argument(
         "--on-error", choices=("stop", "skip"), default="stop", help="what to do with an input that cannot be read"
@@ -51,13 +53,17 @@ def run(args: argparse.Namespace) -> int:
 
     path = find_bundle(args.bundle)
     save = [*args.outputs, *([args.save] if args.save else [])]
-    with load(path, engine=args.engine, threads=args.threads, precision=args.precision) as session:
+    with ExitStack() as stack:
+        # The input first: a mistyped name should not cost the loading of a model.
+        open_source = door("edgevit.runtime.sources:open_source")
+        source = open_source(args.input, on_error=args.on_error, recursive=args.recursive)
+        stack.callback(source.close)
+        session = stack.enter_context(load(path, engine=args.engine, threads=args.threads, precision=args.precision))
         summary: Summary = door("edgevit.apps.predict:predict")(
             session,
-            args.input,
+            source,
             save=save or None,
             topk=args.topk,
-            on_error=args.on_error,
             limit=args.limit,
             progress=_json_line if args.json else _line_printer(),
         )

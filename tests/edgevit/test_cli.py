@@ -16,7 +16,7 @@ import pytest
 
 import edgevit
 from edgevit.cli import VERBS, main, parser_of, top_help
-from edgevit.cli.parsing import Parser, assignment, duration, number, size_hw, whole
+from edgevit.cli.parsing import Parser, assignment, duration, number, sides_hw, size_hw, whole
 from edgevit.errors import EngineError, RefusedError, UsageError, missing
 
 Capture = pytest.CaptureFixture[str]
@@ -260,11 +260,24 @@ def test_numbers_and_sizes() -> None:
     for wrong in ("inf", "nan", "x"):
         with pytest.raises(UsageError, match="expected a number"):
             parsed(number, wrong)
+    assert parsed(sides_hw, "480x640") == (480, 640)
+    for wrong in ("480", "480x", "8x640", "480x9999", "axb"):
+        with pytest.raises(UsageError, match="expected HEIGHTxWIDTH"):
+            parsed(sides_hw, wrong)
     assert size_hw(None) is None
     assert size_hw([224]) == (224, 224)
     assert size_hw([256, 128]) == (256, 128)
     with pytest.raises(UsageError, match="3 were given"):
         size_hw([1, 2, 3])
+
+
+def test_options_may_stand_between_the_words() -> None:
+    from edgevit.cli import predict
+
+    args = parser_of("predict", predict).parse_args(["b", "--topk", "2", "in", "--json", "out", "--limit", "3", "more"])
+    assert (args.bundle, args.input, args.outputs) == ("b", "in", ["out", "more"])
+    assert (args.topk, args.limit, args.json) == (2, 3, True)
+    assert parser_of("predict", predict).parse_args(["b", "in"]).outputs == []
 
 
 def test_no_abbreviations(capsys: Capture) -> None:
