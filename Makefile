@@ -1,0 +1,76 @@
+# `make demo` and `make test` are all there is to learn: each sets up what it needs, and the second reuses the first's.
+# Needed: Python and make. With a C++ compiler the image kernels are native; without one numpy does their work.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint types wheel package-test bench weights system-deps clean distclean
+
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/ready
+SUDO := $(shell test "$$(id -u)" = 0 || command -v sudo)
+
+# The first that runs, is new enough and can make virtual environments. Another one: make PYTHON=/path/to/python3 demo
+USABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))
+PYTHON ?= $(shell for p in python3.11 python3; do "$$p" -c '$(USABLE)' 2>/dev/null && echo "$$p" && break; done)
+
+help: ## say what can be typed
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+
+demo: $(READY) ## export the shipped model for three devices, prove it, run it, draw a contact sheet
+	$(PY) -m edgevit.apps.demo
+
+test: $(READY) ## run the tests
+	$(PY) -m pytest -m "not slow"
+
+test-all: $(READY) ## run the slower rest: conversions of every family, training, int8
+	$(PY) -m pytest -m slow
+
+lint: $(READY) ## check style
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+types: $(READY) ## check types, tests included
+	$(PY) -m mypy
+
+wheel: $(READY) ## build sdist and wheel, with native kernels or not at all
+	rm -rf dist
+	EDGEVIT_NATIVE=1 $(PY) -m build --outdir dist .
+
+package-test: wheel ## install the wheel into a clean environment without torch, and run a bundle there
+	$(PY) tests/packaging/run.py dist
+
+bench: $(READY) ## print the tables of benchmarks/
+	for file in benchmarks/*.py; do $(PY) -m benchmarks.$$(basename $$file .py) || exit 1; done
+
+weights: $(READY) ## train the shipped model anew, into build/weights (about 15 minutes)
+	$(PY) -m edgevit.training.shapes --out build/weights
+
+system-deps: ## install the Debian packages that building and cross-testing the kernels use (as root)
+	$(SUDO) apt-get update -qq
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends cmake g++ g++-aarch64-linux-gnu make qemu-user-static
+
+clean: ## remove what was made, but for .venv
+	rm -rf build dist demo .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean ## remove .venv too
+	rm -rf $(VENV)
+
+# Python 3.10 is what some boards have; the pinned set needs 3.11, so there pip chooses for itself.
+$(READY): pyproject.toml constraints.txt $(shell find kernels/native -type f) | $(PY)
+	@if $(PY) -c 'import sys; sys.exit(sys.version_info >= (3, 11))'; then \
+	  echo "Python 3.10: constraints.txt is for 3.11 and later, so pip chooses the versions. The tested set is 3.11's."; \
+	  $(PY) -m pip install --disable-pip-version-check -e '.[dev]'; \
+	else \
+	  echo "Installing into $(VENV). The first time takes some minutes and about 7 GB."; \
+	  $(PY) -m pip install --disable-pip-version-check -e '.[dev]' -c constraints.txt; \
+	fi
+	@touch $@
+
+$(PY):
+	@if test -z "$(PYTHON)"; then \
+	  echo "edgevit needs Python 3.10 or later with its venv module; 3.11 is the one that is tested. None was found." >&2; \
+	  echo "On Debian: apt-get install python3.11-venv. Elsewhere name one: make PYTHON=/path/to/python3 test" >&2; \
+	  exit 1; \
+	fi
+	"$(PYTHON)" -m venv $(VENV)
