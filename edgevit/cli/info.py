@@ -127,9 +127,8 @@ def _tell_model(name: str, as_json: bool) -> int:
     if as_json:
         console.answer(facts)
         return 0
-    console.facts(
-        [(key.replace("_", " "), _text(value)) for key, value in facts.items() if value not in (None, "", ())]
-    )
+    known = {key: value for key, value in facts.items() if value not in (None, "", (), [])}
+    console.facts([(key.replace("_", " "), _text(key, value)) for key, value in known.items()])
     if lacking:
         console.note(f"More is known where {' and '.join(lacking)} are installed. Type: pip install 'edgevit[models]'")
     console.say(f"\nType: edgevit export {name} --format onnx")
@@ -159,9 +158,13 @@ def _model_facts(name: str) -> dict[str, Any]:
     return facts
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, tuple | list) and all(isinstance(v, str) for v in value):
+def _text(key: str, value: Any) -> str:
+    if key == "input":
+        from ..spec import ImageSpec
+
+        return picture_text(ImageSpec(**value))
+    if key == "labels":
         return labels_text(tuple(value))
-    if isinstance(value, dict):
-        return "\n".join(f"{k}: {proof.figure(v)}" for k, v in value.items())
+    if isinstance(value, tuple | list):
+        return "\n".join(map(str, value))
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else proof.figure(value)

@@ -7,6 +7,9 @@ from typing import Any
 
 from . import console
 
+_SAID_ELSEWHERE = ("gates", "passed", "subject")
+_LONG = ("sha256_of_pixels",)  # for machines: --json has it
+
 
 def show(verification: Mapping[str, Any]) -> None:
     """Print the gates as a table and everything else as names and values."""
@@ -14,7 +17,7 @@ def show(verification: Mapping[str, Any]) -> None:
     if gates:
         console.table(("gate", "measured", "limit", ""), [_row(gate) for gate in gates], right="-rr")
         console.say()
-    console.facts(list(_flat({k: v for k, v in verification.items() if k != "gates"})))
+    console.facts(list(_flat({k: v for k, v in verification.items() if k not in _SAID_ELSEWHERE})))
 
 
 def _row(gate: Mapping[str, Any]) -> tuple[str, str, str, str]:
@@ -30,7 +33,9 @@ def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]
         name = f"{prefix}{key}".replace("_", " ")
         if isinstance(value, Mapping):
             yield from _flat(value, f"{key} " if not prefix else f"{prefix}{key} ")
-        elif value not in (None, "", []):
+        elif isinstance(value, list) and all(isinstance(v, str) for v in value):
+            yield from ((name if n == 0 else "", line) for n, line in enumerate(value))
+        elif value not in (None, "", []) and key not in _LONG:
             yield name, figure(value)
 
 

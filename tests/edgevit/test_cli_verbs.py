@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,14 +118,20 @@ def test_info_of_a_model_needs_no_torch(monkeypatch: pytest.MonkeyPatch, capsys:
 
 
 def test_info_of_a_model_says_what_torch_knows(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    told_by_timm = {
+        "parameters": 7_780_000,
+        "labels": ["a", "b"],
+        "input": asdict(ImageSpec((224, 224), (248, 248), interpolation="bicubic")),
+        "notes": [],
+    }
     monkeypatch.setattr("edgevit.cli.info.lacking_for_models", list)
-    monkeypatch.setattr(
-        "edgevit.cli.info.door", lambda target: lambda name: {"parameters": 7_780_000, "labels": ["a", "b"]}
-    )
+    monkeypatch.setattr("edgevit.cli.info.door", lambda target: lambda name: told_by_timm)
     assert main(["info", "levit_128s"]) == 0
     text = capsys.readouterr().out
     assert "7,780,000" in text
     assert "2 classes: a; b" in text
+    assert "224x224 (height x width) from the centre, shorter side fitted to 248x248 (bicubic)" in text
+    assert "notes" not in text
 
 
 def test_list_has_every_model_and_filters(capsys: Capture) -> None:
