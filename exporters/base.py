@@ -29,7 +29,7 @@ from edgevit.provenance import Provenance
 
 from . import EXPORTERS, agreement, proof, quantize, verify
 from .metadata import native_metadata
-from .pictures import PictureSet, built_in, from_folder
+from .pictures import PictureSet, built_in
 from .recipe import Converted, Job
 from .reference import Reference
 from .report import Report
@@ -94,7 +94,7 @@ def export(
     calibration = None
     if target.precision == "int8":
         calibration = quantize.calibration_set(model.spec, target.format.name, calib, trained=model.weights.trained)
-    shown = choose_pictures(model, images, calib)
+    shown = verify.choose_pictures(model.spec, images or calib)
     with staging(place, force=force) as folder:
         made = _convert(model, target, folder, calibration, batch=batch, dynamic=dynamic, progress=progress)
         manifest, report = _prove(model, target, folder, made, shown, calibration, limits, progress)
@@ -138,14 +138,6 @@ def _check_shape_options(target: Format, batch: int, dynamic: bool, opset: int |
         raise UsageError("--dynamic lets the batch vary, so --batch has nothing to say. Leave one of them out.")
     if opset is not None and not target.opset:
         raise UnsupportedError(f"{target.title} has no opset; only ONNX has. Leave --opset out.")
-
-
-def choose_pictures(model: ModelDef, images: str | Path | None, calib: str | Path | None) -> PictureSet:
-    """Take the pictures of the proof from ``images``, else from ``calib``, else render them."""
-    folder = images or calib
-    if folder is not None:
-        return from_folder(folder, most=verify.MOST_PICTURES)
-    return built_in(model.spec, most=verify.MOST_PICTURES, split="verification")
 
 
 def _convert(

@@ -7,6 +7,7 @@ int8 is dynamic-range by default; its measure is in benchmarks/int8_kinds.py.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from .versions import versions
 
 FILE = "model.tflite"
 _EVERYTHING = ".*"
+_FOLDERS = re.compile(r"\S*/site-packages/")
+"""Where a package lies on this machine is no part of the reason."""
 
 
 class ChannelsLast(nn.Module):
@@ -77,6 +80,7 @@ def _refusal(model: str, exc: Exception, noise: Any) -> str:
     text = str(exc).strip() or noise.tail() or type(exc).__name__
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     told = next((line for line in lines if "error" in line.lower() or "not supported" in line.lower()), lines[0])
+    told = _FOLDERS.sub("", told)
     return f"LiteRT cannot express {model}: {told[:300]}. Try --format onnx or openvino, or --verbose for the whole story."
 
 

@@ -21,7 +21,8 @@ from edgevit.manifest import GraphFile
 from edgevit.progress import Progress, Step, silent
 from edgevit.registry import door
 from edgevit.runtime.engines import Engine, EngineOptions, load_engine, run_batch
-from edgevit.spec import ImageSpec
+from edgevit.scenes import shapes
+from edgevit.spec import ImageSpec, Spec
 
 from . import agreement
 from .agreement import Figures, Gate
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from .reference import Reference
 
 MOST_PICTURES = 128
+MOST_RENDERS = 512
+"""Renders whose class is known tell accuracy too, so there are more of them: they cost milliseconds."""
 
 Pixels = npt.NDArray[np.uint8]
 Tensor = npt.NDArray[np.float32]
@@ -53,6 +56,14 @@ def answers(engine: Engine, graph: GraphFile, pixels: Pixels, image: ImageSpec, 
         rows.append(run_batch(engine, graph, batch))
         tell(Step("run the produced file", done=min(start + size, len(pixels)), total=len(pixels)))
     return np.concatenate(rows)
+
+
+def choose_pictures(spec: Spec, folder: str | Path | None) -> PictureSet:
+    """Take the pictures of a proof from a folder, else render them."""
+    if folder is not None:
+        return from_folder(folder, most=MOST_PICTURES)
+    own = spec.labels == shapes.LABELS
+    return built_in(spec, most=MOST_RENDERS if own else MOST_PICTURES, split="verification")
 
 
 def golden_of(engine: Engine, graph: GraphFile, picture: Pixels, image: ImageSpec) -> tuple[Tensor, Tensor]:
@@ -135,7 +146,7 @@ def _verify_with_model(
     progress: Progress | None,
 ) -> Report:
     spec = bundle.manifest.spec
-    pictures = from_folder(images, most=MOST_PICTURES) if images else built_in(spec, most=MOST_PICTURES, split="verification")
+    pictures = choose_pictures(spec, images)
     pixels = np.stack(list(pictures.pixels(spec.image)))
     reference = model.answers(pixels, progress)
     outputs = answers(engine, graph, pixels, spec.image, progress)
