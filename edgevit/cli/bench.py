@@ -68,32 +68,38 @@ def run(args: argparse.Namespace) -> int:
 def _show(report: BenchReport) -> None:
     height, width = report.picture_hw
     console.say(f"{report.machine}, {report.cores} cores; frames of {height}x{width}; milliseconds\n")
-    several = len(report.results) > 1
-    head = ("bundle", "p50", "p95", "p99", *_STAGES, "runs", "size", "memory", "load", *(["ratio"] if several else []))
-    console.table(head, [_row(report, r, several) for r in report.results], right="-" + "r" * 11)
+    ran = [r for r in report.results if not r.fault]
+    several = ["ratio"] if len(report.results) > 1 else []
+    heads = ("bundle", "p50", "p95", "p99", *_STAGES, *several)
+    console.table(heads, [_times(report, r, several) for r in report.results], right="-" + "r" * 7)
     console.say()
-    console.facts(
-        [(_name(r), r.engine + ("" if r.trained else ", UNTRAINED weights")) for r in report.results if r.engine]
-    )
-    for result in report.results:
+    console.table(("bundle", "size", "memory", "load", "runs", "engine"), [_facts(r) for r in ran], right="-rrrr-")
+    for result in ran:
         if len(result.intervals) > 1:
             _show_intervals(result)
 
 
-def _row(report: BenchReport, result: BundleFigures, several: bool) -> tuple[str, ...]:
+def _times(report: BenchReport, result: BundleFigures, several: list[str]) -> tuple[str, ...]:
     if result.fault:
-        return (_name(result), "failed", *["-"] * (10 if several else 9))
+        return (_name(result), "failed", *["-"] * (5 + len(several)))
     total = result.stages["total"]
     ratio = report.ratio(result)
     return (
         _name(result),
         *(f"{v:.2f}" for v in (total.p50_ms, total.p95_ms, total.p99_ms)),
         *(f"{result.stages[stage].p50_ms:.2f}" for stage in _STAGES),
-        str(total.count),
+        *[f"{ratio:.2f}" if ratio is not None else "-" for _ in several],
+    )
+
+
+def _facts(result: BundleFigures) -> tuple[str, ...]:
+    return (
+        _name(result),
         size_text(result.size_bytes),
         size_text(result.peak_memory_bytes),
-        f"{result.load_ms:.0f}" if result.load_ms is not None else "-",
-        *([f"{ratio:.2f}" if ratio is not None else "-"] if several else []),
+        f"{result.load_ms:.0f} ms" if result.load_ms is not None else "-",
+        str(result.stages["total"].count),
+        result.engine + ("" if result.trained else ", UNTRAINED weights"),
     )
 
 

@@ -128,7 +128,8 @@ def _rich_table(headers: Sequence[str], rows: Sequence[Sequence[str]], right: st
 
     shown = Table(box=SIMPLE_HEAD, pad_edge=False)
     for n, header in enumerate(headers):
-        shown.add_column(header, justify="right" if _is_right(right, n) else "left", overflow="fold")
+        number = _is_right(right, n)
+        shown.add_column(header, justify="right" if number else "left", overflow="fold", no_wrap=number)
     for row in rows:
         shown.add_row(*(Text(cell) for cell in row))  # Text: a label such as "[b]" is no markup
     Console(file=sys.stdout).print(shown)
