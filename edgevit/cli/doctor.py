@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ..archive import cache_dir
 from ..registry import door
 from . import console
 from .bundles import size_text
@@ -64,7 +65,7 @@ def _machine() -> dict[str, Any]:
     from .. import __version__
 
     host = door("edgevit.devices:load_device")("host")
-    cache = door("edgevit.archive:cache_dir")()
+    cache = cache_dir()
     return {
         "edgevit": __version__,
         "python": f"{platform.python_version()} ({platform.python_implementation()})",
