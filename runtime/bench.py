@@ -19,7 +19,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import edgevit
 from edgevit.bundle import Bundle, open_bundle
 from edgevit.devices import load_device
 from edgevit.errors import EngineError, UsageError
@@ -228,7 +227,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _environment() -> dict[str, str]:
     """Let the worker find this very edgevit, and nothing that merely lies in the current folder."""
-    root = str(Path(edgevit.__file__).parent.parent)
+    root = str(Path(sys.modules["edgevit"].__file__ or "").parent.parent)
     path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), root]))
     return {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
 
