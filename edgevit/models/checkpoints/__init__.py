@@ -1,9 +1,9 @@
 """Turn the authors' original checkpoint files into timm's state dicts, one family a file.
 
-A family module has one function, ``original_names(timm_keys) -> {original key: timm key}``: the whole map for one model,
-so a file fits exactly or is refused by name. ``convert`` tries, in this order: timm's own keys, the family's map, and
-the filter that timm keeps for some models; the first that fits with every key and every shape wins. Nothing is guessed
-from the order of the keys alone.
+A family module has one function, ``original_names(timm_keys) -> {original key: timm key}``: the whole map for one
+model, so a file fits exactly or is refused by name. ``convert`` tries, in this order: timm's own keys, the family's
+map, and the filter that timm keeps for some models; the first that fits with every key and every shape wins. Nothing
+is guessed from the order of the keys alone.
 """
 
 from __future__ import annotations
@@ -61,8 +61,9 @@ def load(state_dict: Mapping[str, Any], module: nn.Module, *, model_name: str) -
 def forget_cached_biases(module: nn.Module) -> None:
     """Drop the gathered attention biases that timm keeps between eval runs; they belong to the old weights."""
     for part in module.modules():
-        if isinstance(getattr(part, "attention_bias_cache", None), dict):
-            part.attention_bias_cache = {}  # type: ignore[assignment]
+        cache = getattr(part, "attention_bias_cache", None)
+        if isinstance(cache, dict):
+            cache.clear()
 
 
 def family(model_name: str) -> str | None:

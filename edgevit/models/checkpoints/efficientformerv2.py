@@ -10,14 +10,23 @@ import re
 from collections.abc import Sequence
 
 _STEM = {"conv1.conv": "0", "conv1.bn": "1", "conv2.conv": "3", "conv2.bn": "4"}
-_MLP = {"fc1.conv": "fc1", "fc1.bn": "norm1", "mid.conv": "mid", "mid.bn": "mid_norm", "fc2.conv": "fc2", "fc2.bn": "norm2"}
+_MLP = {
+    "fc1.conv": "fc1",
+    "fc1.bn": "norm1",
+    "mid.conv": "mid",
+    "mid.bn": "mid_norm",
+    "fc2.conv": "fc2",
+    "fc2.bn": "norm2",
+}
 _BLOCK = re.compile(r"stages\.(\d+)\.blocks\.(\d+)\.(.+)")
 _DOWN = re.compile(r"stages\.(\d+)\.downsample\.(.+)")
 
 
 def original_names(timm_keys: Sequence[str]) -> dict[str, str]:
     """Map the authors' keys to timm's."""
-    attentive = {found[1] for found in (re.match(r"stages\.(\d+)\.downsample\.attn\.", key) for key in timm_keys) if found}
+    attentive = {
+        found[1] for found in (re.match(r"stages\.(\d+)\.downsample\.attn\.", key) for key in timm_keys) if found
+    }
     return {_original(key, attentive): key for key in timm_keys}
 
 

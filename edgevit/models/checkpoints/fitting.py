@@ -51,9 +51,7 @@ class Fit:
         )
 
 
-def fit(
-    tensors: Mapping[str, torch.Tensor], names: Mapping[str, str], target: Mapping[str, torch.Tensor]
-) -> Fit:
+def fit(tensors: Mapping[str, torch.Tensor], names: Mapping[str, str], target: Mapping[str, torch.Tensor]) -> Fit:
     """Rename by ``names`` (file's key -> net's key) and check every shape against ``target``."""
     tensors = _one_head_for_two(tensors, names)
     placed: dict[str, torch.Tensor] = {}

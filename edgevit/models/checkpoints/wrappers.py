@@ -11,7 +11,17 @@ from edgevit.errors import WeightsError
 
 # In order of preference. timm's trainer validates the averaged weights, so they come before the raw ones; the DeiT
 # family of trainers (LeViT, EfficientViT, SHViT, EfficientFormer) publishes and reads ``model``.
-_WRAPPERS = ("state_dict_ema", "state_dict", "model", "model_state_dict", "net", "model_ema", "ema", "weights", "params")
+_WRAPPERS = (
+    "state_dict_ema",
+    "state_dict",
+    "model",
+    "model_state_dict",
+    "net",
+    "model_ema",
+    "ema",
+    "weights",
+    "params",
+)
 _PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
 _DEPTH = 4
 
