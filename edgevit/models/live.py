@@ -57,21 +57,20 @@ def make_live(module: nn.Module, *, input_size: tuple[int, int, int], seed: int 
         module.eval()
 
 
-@torch.no_grad()
 def sensitivity(module: nn.Module, inputs: Tensor, eps: float = 1e-6, seed: int = 0) -> float:
     """Return the relative answer (max|d| / max|reference|, median over the images) to input noise of ``eps``."""
     noise = torch.randn(inputs.shape, generator=Generator().manual_seed(seed), dtype=inputs.dtype)
-    reference, moved = module(inputs), module(inputs + eps * noise)
+    with torch.no_grad():
+        reference, moved = module(inputs), module(inputs + eps * noise)
     largest = (moved - reference).abs().flatten(1).amax(1) / reference.abs().flatten(1).amax(1)
     return float(largest.median())
 
 
-@torch.no_grad()
 def _draw(module: nn.Module, generator: Generator) -> None:
     """Draw every parameter by its role, in the order of the modules, whatever it was before."""
     for part in module.modules():
         for name, parameter in part.named_parameters(recurse=False):
-            parameter.copy_(_drawn(part, name, parameter.shape, generator))
+            parameter.data.copy_(_drawn(part, name, parameter.shape, generator))
 
 
 def _drawn(part: nn.Module, name: str, shape: torch.Size, generator: Generator) -> Tensor:
@@ -93,7 +92,8 @@ def _kernel(shape: torch.Size, generator: Generator) -> Tensor:
     smooth = torch.randn((*shape[:2], *(1 for _ in shape[2:])), generator=generator)
     rough = _KERNEL_DETAIL if len(shape) > 2 else 0.0
     kernel = smooth + rough * torch.randn(shape, generator=generator)
-    return kernel / (max(1, kernel[0].numel()) * (1 + rough**2)) ** 0.5
+    scaled: Tensor = kernel / (max(1, kernel[0].numel()) * (1 + rough**2)) ** 0.5
+    return scaled
 
 
 def _calibrate_norms(module: nn.Module) -> Iterator[RemovableHandle]:
@@ -104,11 +104,14 @@ def _calibrate_norms(module: nn.Module) -> Iterator[RemovableHandle]:
 
 def _take_statistics(part: nn.Module, args: tuple[Any, ...]) -> None:
     """Set the statistics BEFORE the layer runs, so that all later layers see what they will see in use."""
-    assert isinstance(part, _BatchNorm) and part.running_mean is not None and part.running_var is not None
+    assert isinstance(part, _BatchNorm)
+    assert part.running_mean is not None
+    assert part.running_var is not None
     rows = args[0].transpose(0, 1).flatten(1)
     mean, var = rows.mean(1), rows.var(1, unbiased=False)
     part.running_mean.copy_(mean)
-    part.running_var.copy_(torch.maximum(var, _OWN_FLOOR * (mean**2 + var) + _COMMON_FLOOR * var.mean()).clamp_min(1e-6))
+    floor = _OWN_FLOOR * (mean**2 + var) + _COMMON_FLOOR * var.mean()
+    part.running_var.copy_(torch.maximum(var, floor).clamp_min(1e-6))
 
 
 def _centre_classifier(module: nn.Module, classifier: str | tuple[str, ...] | None) -> Iterator[RemovableHandle]:
@@ -190,7 +193,8 @@ def _picture(index: int, size_hw: tuple[int, int], generator: Generator) -> Tens
     if index % 2:
         picture = _with_blobs(picture, generator)
     contrast, brightness = torch.rand(2, generator=generator).tolist()
-    return (0.1 + 0.8 * brightness + (0.08 + 0.27 * contrast) * picture).clamp(0, 1)
+    exposed: Tensor = 0.1 + 0.8 * brightness + (0.08 + 0.27 * contrast) * picture
+    return exposed.clamp(0, 1)
 
 
 def _power_noise(size_hw: tuple[int, int], steepness: float, generator: Generator) -> Tensor:
@@ -201,7 +205,8 @@ def _power_noise(size_hw: tuple[int, int], steepness: float, generator: Generato
     frequency = (rows[:, None] ** 2 + columns[None, :] ** 2).sqrt().clamp_min(1.0)
     noise = torch.fft.irfft2(spectrum / frequency**steepness, s=size_hw)
     noise = noise - noise.mean((1, 2), keepdim=True)
-    return (noise / noise.std((1, 2), keepdim=True)).float()
+    unit: Tensor = noise / noise.std((1, 2), keepdim=True)
+    return unit.float()
 
 
 def _with_blobs(picture: Tensor, generator: Generator) -> Tensor:
