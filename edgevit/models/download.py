@@ -108,7 +108,7 @@ class _Job:
         return self.target.with_name(self.target.name + ".part.json")
 
 
-class _Cut(Exception):
+class _CutError(Exception):
     """The transfer stopped in a way that may pass."""
 
 
@@ -132,15 +132,17 @@ def _fetch(job: _Job, retries: int) -> None:
                     "It was deleted. Check the address and the hash."
                 )
             failures += 1  # the old part may have been of another version: once more, from the beginning
-        except _Cut as exc:
+        except _CutError as exc:
             came = _bytes_here(job) > start
             failures = 1 if came else failures + 1
             if failures > retries:
-                raise DownloadError(f"{exc} Gave up after {retries} retries; the same command goes on from there.") from exc
+                raise DownloadError(
+                    f"{exc} Gave up after {retries} retries; the same command goes on from there."
+                ) from exc
             time.sleep(_PAUSES_S[min(failures, len(_PAUSES_S)) - 1])
     with job.part.open("rb") as whole:
         os.fsync(whole.fileno())
-    os.replace(job.part, job.target)
+    job.part.replace(job.target)
     job.note.unlink(missing_ok=True)
 
 
@@ -197,17 +199,19 @@ def _store(job: _Job, answer: http.client.HTTPResponse, start: int) -> None:
             done += len(chunk)
             job.progress(done, total)
     if total is not None and done != total:
-        raise _Cut(f"{job.url} was cut off after {done} of {total} bytes.")
+        raise _CutError(f"{job.url} was cut off after {done} of {total} bytes.")
 
 
 def _explain_status(job: _Job, status: int, start: int) -> None:
     if status == 416 and start:
         _discard(job)
-        raise _Cut(f"{job.url} is shorter than the part that was already here (416).")
+        raise _CutError(f"{job.url} is shorter than the part that was already here (416).")
     if status in _AGAIN:
-        raise _Cut(f"The server of {job.url} failed ({status}).")
+        raise _CutError(f"The server of {job.url} failed ({status}).")
     if status in (401, 403):
-        raise DownloadError(f"The server refuses {job.url} ({status}). It may need a login or a licence to be accepted.")
+        raise DownloadError(
+            f"The server refuses {job.url} ({status}). It may need a login or a licence to be accepted."
+        )
     if status in (404, 410):
         raise DownloadError(f"There is no file at {job.url} ({status}). Check the address.")
     raise DownloadError(f"The server answers {job.url} with status {status}; expected the file.")
@@ -216,11 +220,11 @@ def _explain_status(job: _Job, status: int, start: int) -> None:
 def _explain_silence(job: _Job, reason: object) -> None:
     host = urllib.parse.urlsplit(job.url).hostname
     if isinstance(reason, TimeoutError):
-        raise _Cut(f"{host} was silent for {job.timeout_s:g} s while {job.url} was fetched.")
+        raise _CutError(f"{host} was silent for {job.timeout_s:g} s while {job.url} was fetched.")
     if isinstance(reason, (ConnectionRefusedError, socket.gaierror)):
         raise DownloadError(f"{host} cannot be reached ({reason}). Check the network and the address.")
     if isinstance(reason, (ConnectionError, http.client.HTTPException)):
-        raise _Cut(f"The connection to {host} broke while {job.url} was fetched ({type(reason).__name__}).")
+        raise _CutError(f"The connection to {host} broke while {job.url} was fetched ({type(reason).__name__}).")
     raise DownloadError(f"{job.url} cannot be fetched: {reason}.")
 
 

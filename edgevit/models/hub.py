@@ -106,7 +106,9 @@ def _online(file: HubFile, target_dir: Path, progress: Progress | None, timeout_
         )
         if facts.size is not None and path.stat().st_size != facts.size:
             path.unlink(missing_ok=True)
-            raise DownloadError(f"{url} has not the {facts.size} bytes that the hub promised. It was deleted; try again.")
+            raise DownloadError(
+                f"{url} has not the {facts.size} bytes that the hub promised. It was deleted; try again."
+            )
         found = HubWeights(path, promised or sha256_of(path), url, facts.commit_hash or "")
         _remember(file, target_dir, found)
         return found
@@ -165,7 +167,7 @@ def _remember(file: HubFile, target_dir: Path, found: HubWeights) -> None:
     target_dir.mkdir(parents=True, exist_ok=True)
     fresh = _note(file, target_dir).with_suffix(f".{os.getpid()}.tmp")
     fresh.write_text(json.dumps(data), encoding="utf-8")
-    os.replace(fresh, _note(file, target_dir))
+    fresh.replace(_note(file, target_dir))
 
 
 def _truthy(value: str | None) -> bool:

@@ -11,6 +11,7 @@ import contextlib
 import json
 import pickle
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,7 +116,9 @@ def read(path: Path) -> dict[str, Any]:
     """Read a checkpoint as it was saved, wrapper dicts and all: safetensors, or torch's format with weights only."""
     head = _head(path)
     if path.suffix == ".npz":
-        raise WeightsError(f"{path} is a NumPy archive. Expected a safetensors or a torch checkpoint (.pth, .pt, .bin).")
+        raise WeightsError(
+            f"{path} is a NumPy archive. Expected a safetensors or a torch checkpoint (.pth, .pt, .bin)."
+        )
     if head[8:9] == b"{" or path.suffix == ".safetensors":
         return _read_safetensors(path)
     return _read_torch(path)
@@ -209,7 +212,8 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 def _read_torch(path: Path) -> dict[str, Any]:
     # Trainers put their options beside the weights; these plain-data types hold values and run nothing.
     try:
-        with torch.serialization.safe_globals([argparse.Namespace, *_numpy_scalars()]):
+        with warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace, *_numpy_scalars()]):
+            warnings.simplefilter("ignore", UserWarning)  # torch's remarks on odd pickles; the sentence below is ours
             data = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as exc:
         wanted = re.search(r"GLOBAL ([\w.]+)", str(exc))
