@@ -130,9 +130,16 @@ class CalibrationReader:
 
 
 def _annotate(onnx: Any, path: Path, job: Job) -> None:
-    """Write labels and normalisation where Netron and other tools look for them, and check the file."""
+    """Write labels and normalisation where Netron and other tools look for them, and check the file.
+
+    The exporter leaves Python stack traces on every node and value: paths of this machine, and most of a small file.
+    """
     model = onnx.load(path)
     del model.metadata_props[:]
+    graph = model.graph
+    for part in (*graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output, graph, *model.functions):
+        del part.metadata_props[:]
+        part.ClearField("doc_string")
     onnx.helper.set_model_props(model, dict(job.metadata))
     model.producer_name = "edgevit"
     if model.ByteSize() > _LARGEST_MODEL_BYTES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import logging
 import os
 import sys
@@ -74,6 +75,7 @@ def _descriptors_to(target: int) -> Iterator[None]:
 
 
 def _flush() -> None:
+    ctypes.CDLL(None).fflush(None)  # C's own buffer of stdout would come out later, after the answer
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError, OSError):
             stream.flush()

@@ -48,6 +48,10 @@ class EngineOptions:
         """Return the chosen number of threads, else as many as there are cores, up to four."""
         return self.threads or max(1, min(_MOST_THREADS_BY_DEFAULT, os.cpu_count() or 1))
 
+    def threads_text(self) -> str:
+        """Say the number of threads in words."""
+        return f"{self.thread_count} thread{'' if self.thread_count == 1 else 's'}"
+
     def precision_among(self, who: str, allowed: Mapping[str, str]) -> str:
         """Return the engine's word for the precision, or say which ones it has."""
         if self.precision not in allowed:

@@ -41,7 +41,7 @@ def load(path: Path, graph: GraphFile, options: EngineOptions) -> LitertEngine:
     except PackageNotFoundError:
         release = ""
     name = "LiteRT" if package == "ai-edge-litert" else "tflite-runtime"
-    return LitertEngine(interpreter, graph, f"{name} {release}, CPU (XNNPACK), fp32, {options.thread_count} threads")
+    return LitertEngine(interpreter, graph, f"{name} {release}, CPU (XNNPACK), fp32, {options.threads_text()}")
 
 
 def _interpreter() -> tuple[Any, str]:

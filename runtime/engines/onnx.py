@@ -32,7 +32,7 @@ def load(path: Path, graph: GraphFile, options: EngineOptions) -> OnnxEngine:
         session = ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
     except Exception as exc:
         raise EngineError(f"ONNX Runtime {ort.__version__} cannot open {path.name}: {first_line(exc)}") from exc
-    text = f"ONNX Runtime {ort.__version__}, CPU, fp32, {options.thread_count} threads"
+    text = f"ONNX Runtime {ort.__version__}, CPU, fp32, {options.threads_text()}"
     return OnnxEngine(session, graph, text)
 
 

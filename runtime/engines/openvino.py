@@ -36,7 +36,7 @@ def load(path: Path, graph: GraphFile, options: EngineOptions) -> OpenvinoEngine
     except Exception as exc:
         raise EngineError(f"OpenVINO {ov.__version__} cannot open {path.name}: {first_line(exc)}") from exc
     version = ov.__version__.split("-")[0]
-    text = f"OpenVINO {version}, CPU, {options.precision}, {options.thread_count} threads"
+    text = f"OpenVINO {version}, CPU, {options.precision}, {options.threads_text()}"
     return OpenvinoEngine(compiled, graph, text)
 
 

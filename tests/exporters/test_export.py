@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import small_nets
+import torch
+from torch import nn
+
+import edgevit
+from edgevit.bundle import Bundle, open_bundle
+from edgevit.errors import ConversionError, EngineError, RefusedError, UnsupportedError, UsageError
+from edgevit.exporters import EXPORTERS, base, verify
+from edgevit.exporters.pictures import built_in
+from edgevit.models import ModelDef
+from edgevit.progress import Step
+from edgevit.spec import ImageSpec, Spec
+
+
+@pytest.fixture(scope="module")
+def small() -> ModelDef:
+    return small_nets.model_def()
+
+
+@pytest.fixture(scope="module")
+def sealed(small: ModelDef, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return edgevit.export(small, format="onnx", out=tmp_path_factory.mktemp("sealed") / "small")
+
+
+def answer(bundle: Bundle, model: ModelDef) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    """Return what the bundle and the module say to one picture."""
+    picture = built_in(model.spec, most=1, split="test").readers[0]()
+    with edgevit.load(bundle) as session:
+        tensor = session.prepare(edgevit.Frame(picture, "rgb", 0))
+        got = session.infer(tensor)
+    if bundle.manifest.spec.image.layout == "nhwc":
+        tensor = tensor.transpose(0, 3, 1, 2)
+    with torch.inference_mode():
+        return got, model.module(torch.from_numpy(np.ascontiguousarray(tensor))).numpy()
+
+
+@pytest.mark.parametrize("format_name", sorted(EXPORTERS))
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_every_format_and_precision_is_exported_proven_and_run(
+    small: ModelDef, tmp_path: Path, format_name: str, precision: str
+) -> None:
+    steps: list[Step] = []
+    bundle = edgevit.export(small, format=format_name, precision=precision, out=tmp_path / "b", progress=steps.append)
+    reopened = open_bundle(bundle.path)
+    assert reopened.manifest == bundle.manifest
+    assert bundle.manifest.verification["passed"]
+    assert bundle.manifest.graphs["main"].proof == "executed"
+    got, wanted = answer(bundle, small)
+    tolerance = {"fp32": 1e-4, "fp16": 1e-2, "int8": 0.3}[precision]
+    assert np.abs(got - wanted).max() / np.abs(wanted).max() < tolerance
+    assert verify.verify(bundle, golden=True).passed
+    assert {s.name for s in steps if s.seconds is not None} >= {"rewrite and trace", "run the produced file", "seal the bundle"}
+
+
+def test_the_manifest_tells_the_whole_contract(sealed: Bundle, small: ModelDef) -> None:
+    m = sealed.manifest
+    assert m.spec == small.spec
+    assert m.graphs["main"].inputs[0].shape == (1, 3, 32, 32)
+    assert not m.trained
+    assert m.engine["name"] == "onnxruntime"
+    assert {"edgevit", "torch", "onnx"} <= set(m.provenance.tools)
+    assert m.verification["figures"]["noise_relative"] > 0
+    assert m.operations == {"preprocess": "image/1", "postprocess": "softmax/1"}
+
+
+def test_onnx_metadata_holds_labels_and_normalisation(sealed: Bundle) -> None:
+    told = {p.key: p.value for p in onnx.load(sealed.graph_file()).metadata_props}
+    assert json.loads(told["labels"]) == list(small_nets.LABELS)
+    assert json.loads(told["mean"]) == pytest.approx([0.485, 0.456, 0.406])
+    assert told["weights"] == "UNTRAINED"
+
+
+def test_a_file_short_of_its_gate_is_refused_and_only_the_report_stays(small: ModelDef, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(RefusedError, match=r"relative .* \(at most 1e-09\): failed.*Nothing was sealed"):
+        edgevit.export(_calm(small), format="onnx", precision="fp16", out=out, gates={"relative": 1e-9})
+    assert [p.name for p in tmp_path.iterdir()] == ["out.refused"]
+    assert [p.name for p in (tmp_path / "out.refused").iterdir()] == ["report.json"]
+    assert json.loads((tmp_path / "out.refused" / "report.json").read_text())["passed"] is False
+
+
+def _calm(model: ModelDef) -> ModelDef:
+    """Return the model with a head of zeros but for its bias: noise on the input does not move it at all."""
+    module = small_nets.SmallNet()
+    module.load_state_dict(model.module.state_dict())
+    nn.init.zeros_(module.head.weight)
+    nn.init.uniform_(module.head.bias)
+    return replace(model, module=module.eval())
+
+
+def test_keep_leaves_the_files_of_a_refused_export(small: ModelDef, tmp_path: Path) -> None:
+    with pytest.raises(RefusedError):
+        edgevit.export(_calm(small), format="onnx", precision="fp16", out=tmp_path / "o", gates={"relative": 0}, keep=True)
+    assert (tmp_path / "o.refused" / "model.onnx").is_file()
+
+
+def test_a_converter_that_changes_the_weights_is_caught(
+    small: ModelDef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exporter = EXPORTERS.load("onnx")
+    real = exporter.convert
+
+    def wrong(traced, job):  # type: ignore[no-untyped-def]
+        made = real(traced, job)
+        model = onnx.load(job.folder / made.file)
+        tensor = max(model.graph.initializer, key=lambda t: len(t.raw_data))
+        values = onnx.numpy_helper.to_array(tensor).copy()
+        values.flat[0] += 1.0
+        tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+        onnx.save(model, job.folder / made.file)
+        return made
+
+    monkeypatch.setattr(exporter, "convert", wrong)
+    with pytest.raises(RefusedError, match="failed"):
+        edgevit.export(small, format="onnx", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_existing_folder_is_told_before_any_work(sealed: Bundle, small: ModelDef) -> None:
+    steps: list[Step] = []
+    with pytest.raises(UsageError, match="--force"):
+        edgevit.export(small, format="onnx", out=sealed.path, progress=steps.append)
+    assert steps == []
+
+
+@pytest.mark.parametrize("format_name", ["onnx", "openvino"])
+def test_a_dynamic_batch_takes_one_and_many(small: ModelDef, tmp_path: Path, format_name: str) -> None:
+    bundle = edgevit.export(small, format=format_name, dynamic=True, out=tmp_path / "d")
+    assert bundle.manifest.graphs["main"].inputs[0].shape[0] == -1
+    batch = np.random.default_rng(0).random((5, 3, 32, 32), np.float32)
+    with edgevit.load(bundle) as session:
+        rows = np.concatenate([session.infer(batch[i : i + 1]) for i in range(5)])
+        np.testing.assert_allclose(session.infer(batch), rows, rtol=1e-3, atol=1e-5)
+
+
+def test_a_fixed_batch_and_another_size_and_opset_are_kept(small: ModelDef, tmp_path: Path) -> None:
+    bundle = edgevit.export(small, format="onnx", batch=3, imgsz=48, opset=17, out=tmp_path / "b")
+    assert bundle.manifest.graphs["main"].inputs[0].shape == (3, 3, 48, 48)
+    assert bundle.manifest.spec.image.resize_hw == (54, 54)
+    assert onnx.load(bundle.graph_file()).opset_import[0].version == 17
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({}, "--format onnx"),
+        ({"format": "onxx"}, "Did you mean onnx"),
+        ({"device": "pixel-88"}, "pixel-8"),
+        ({"format": "onnx", "precision": "int4"}, "fp32, fp16, int8"),
+        ({"format": "litert", "dynamic": True}, "no dynamic batch"),
+        ({"format": "litert", "opset": 17}, "only ONNX has"),
+        ({"format": "onnx", "opset": 5}, "opset must be"),
+        ({"format": "onnx", "batch": 0}, "--batch"),
+        ({"format": "onnx", "dynamic": True, "batch": 4}, "--dynamic"),
+        ({"format": "onnx", "gates": {"psnr": 30}}, "no gate 'psnr'"),
+        ({"format": "onnx", "weights": "random"}, "belong to a model's name"),
+        ({"format": "onnx", "images": "/no/such/folder"}, "no such folder"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(small: ModelDef, tmp_path: Path, options: dict[str, object], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        edgevit.export(small, out=tmp_path / "out", **options)  # type: ignore[arg-type]
+    assert not any(tmp_path.iterdir())
+
+
+def test_int8_of_trained_weights_wants_real_pictures(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--calib DIR"):
+        edgevit.export(small_nets.model_def(trained=True), format="onnx", precision="int8", out=tmp_path / "o")
+
+
+def test_a_device_chooses_and_an_explicit_wish_wins() -> None:
+    chosen = base.choose_target(None, "pixel-8", None, None)
+    assert (chosen.format.name, chosen.precision) == ("litert", "fp16")
+    wished = base.choose_target("onnx", "pixel-8", "int8", None)
+    assert (wished.format.name, wished.precision) == ("onnx", "int8")
+    assert base.choose_target("onnx", "jetson-agx-xavier", None, None).opset == 17
+    assert base.default_out("timm/resnet18", chosen) == "timm_resnet18-litert-fp16-pixel-8"
+
+
+def test_a_module_that_cannot_be_traced_is_told(tmp_path: Path) -> None:
+    class Wild(nn.Module):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            if float(image.mean()) > 1:
+                return image.mean((2, 3))
+            return image.amax((2, 3))
+
+    spec = Spec("classify", ImageSpec((16, 16), (16, 16)), ("r", "g", "b"))
+    with pytest.raises(ConversionError, match=r"torch.export cannot trace"):
+        edgevit.export(ModelDef.from_module(Wild(), spec), format="onnx", out=tmp_path / "w")
+
+
+def test_another_size_than_the_module_can_take_is_told(tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 3))
+    model = ModelDef.from_module(net, Spec("classify", ImageSpec((16, 16), (16, 16)), ("r", "g", "b")))
+    with pytest.raises(UnsupportedError, match="cannot take"):
+        edgevit.export(model, format="onnx", imgsz=32, out=tmp_path / "o")
+
+
+def test_without_the_model_the_stored_reference_is_the_judge(sealed: Bundle, tmp_path: Path) -> None:
+    report = verify.verify(sealed.path, images=tmp_path)
+    assert report.passed
+    assert report.compared_with == "the stored reference"
+    assert any("--images was not used" in note for note in report.notes)
+
+
+def test_a_bundle_with_another_golden_answer_fails_its_own_test(sealed: Bundle, tmp_path: Path) -> None:
+    def reseal(change: Callable[[dict[str, np.ndarray]], None]) -> Path:  # type: ignore[type-arg]
+        from edgevit.bundle import seal, staging
+
+        out = tmp_path / f"b{len(list(tmp_path.iterdir()))}"
+        with staging(out) as folder:
+            for name in sealed.manifest.files:
+                (folder / name).write_bytes(sealed.file(name).read_bytes())
+            arrays = dict(np.load(folder / "golden.npz"))
+            change(arrays)
+            np.savez(folder / "golden.npz", **arrays)
+            return seal(folder, sealed.manifest, out).path
+
+    assert verify.verify(reseal(lambda a: None), golden=True).passed
+    assert not verify.verify(reseal(lambda a: a.update(output=a["output"] * 1.1)), golden=True).passed
+    assert not verify.verify(reseal(lambda a: a.update(picture=255 - a["picture"])), golden=True).passed
+
+
+def test_nothing_is_unpickled_from_a_golden_sample(sealed: Bundle, tmp_path: Path) -> None:
+    from edgevit.bundle import seal, staging
+    from edgevit.errors import BundleError
+
+    with staging(tmp_path / "evil") as folder:
+        for name in sealed.manifest.files:
+            (folder / name).write_bytes(sealed.file(name).read_bytes())
+        objects = np.array([{"a": 1}], dtype=object)
+        np.savez(folder / "golden.npz", picture=objects, input=objects, output=objects)
+        evil = seal(folder, sealed.manifest, tmp_path / "evil")
+    with pytest.raises(BundleError, match="cannot be read"):
+        verify.verify(evil, golden=True)
+
+
+def test_a_bundle_whose_engine_fails_raises_and_does_not_pass(sealed: Bundle) -> None:
+    broken = replace(sealed.manifest.graphs["main"], outputs=(replace(sealed.manifest.graphs["main"].outputs[0], name="none"),))
+    bundle = Bundle(sealed.path, replace(sealed.manifest, graphs={"main": broken}))
+    with pytest.raises(EngineError):
+        verify.verify(bundle, golden=True)
