@@ -1,6 +1,8 @@
 """Define ``shvit_shapes``: a small SHViT that names the ten objects of ``edgevit.scenes.shapes``.
 
-It is timm's own SHViT class with small numbers, so it is fused, traced and converted along the family's road.
+It is timm's own SHViT class with small numbers, so it is fused, traced and converted along the family's road. One
+thing differs: the stem's last convolution keeps the resolution, so that the first stage sees 12 by 12 tokens of 8
+pixels instead of 6 by 6 of 16. At 4 minutes of one core each, that made 54 % of held-out renders right instead of 49 %.
 """
 
 from __future__ import annotations
@@ -8,10 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from timm.models.shvit import SHViT
+from torch import nn
 
 from edgevit.errors import WeightsError
 from edgevit.scenes.shapes import LABELS, SIZE
@@ -21,12 +23,14 @@ from .blueprint import Blueprint
 
 NAME: Final = "shvit_shapes"
 ARCHITECTURE: Final[dict[str, Any]] = {
-    "embed_dim": (64, 128),
-    "partial_dim": (16, 32),
-    "qk_dim": (16, 16),
-    "depth": (2, 3),
-    "types": ("i", "s"),
+    "embed_dim": (64, 72, 96),
+    "partial_dim": (16, 16, 24),
+    "qk_dim": (16, 16, 16),
+    "depth": (1, 2, 2),
+    "types": ("i", "s", "s"),
 }
+STEM_STRIDE: Final = 8
+_STEM_LAST: Final = "patch_embed.6.c"
 IMAGE: Final = ImageSpec(
     size_hw=(SIZE, SIZE),
     resize_hw=(SIZE, SIZE),
@@ -56,12 +60,16 @@ def blueprint(name: str, *, num_classes: int | None, size_hw: tuple[int, int] | 
     )
 
 
-def build(num_classes: int = len(LABELS)) -> torch.nn.Module:
+def build(num_classes: int = len(LABELS)) -> nn.Module:
     """Build the net with fresh weights, in training mode."""
-    return SHViT(num_classes=num_classes, **ARCHITECTURE)
+    net: nn.Module = SHViT(num_classes=num_classes, **ARCHITECTURE)
+    stem = net.get_submodule(_STEM_LAST)
+    assert isinstance(stem, nn.Conv2d)
+    stem.stride = (1, 1)
+    return net
 
 
-def load(path: Path) -> torch.nn.Module:
+def load(path: Path) -> nn.Module:
     """Build the net and fill it from a safetensors file; fp16 weights become fp32, and the net is in eval mode."""
     try:
         state = load_file(path)

@@ -19,8 +19,8 @@ def photograph(canvas: Plane, dice: Dice, x: Plane, y: Plane, pixel: float, *, w
     exposure = 1 + worst * dice.between(-0.25, 0.2)
     slope = worst * dice.between(0.0, 0.25)
     canvas = canvas * (exposure + (x * nx + y * ny) * slope)
-    canvas = blurred(canvas, worst * max(0.0, dice.between(-0.01, 0.03)) / pixel)
-    sigma = worst * max(0.0, dice.between(-3.0, 16.0))
+    canvas = blurred(canvas, worst * max(0.0, dice.between(-0.01, 0.025)) / pixel)
+    sigma = worst * max(0.0, dice.between(-3.0, 13.0))
     levels = canvas * np.float32(255) + np.float32(0.5)
     if sigma:
         levels += dice.grain(canvas.shape).astype(np.float32) * np.float32(sigma / GRAIN_SIGMA)

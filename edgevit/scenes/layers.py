@@ -12,9 +12,10 @@ from .dice import Dice, Plane
 from .outlines import OUTLINES, coverage
 from .textures import TEXTURES, smooth_noise
 
-HIDDEN_AT_MOST = 0.33  # share of the object's pixels; more, and a person could no longer name it
-_BACKDROPS = ("plain", "stripes", "checks", "dots", "clouds", "clouds", "speckle", "speckle", "gradient", "gradient")
-_FILLS = ("plain", "plain", "stripes", "checks", "dots", "clouds", "speckle", "gradient", "gradient")
+HIDDEN_AT_MOST = 0.25  # share of the object's pixels; more, and a person could no longer name it
+# Calm textures are the commoner ones, as they are in photographs.
+_BACKDROPS = ("plain", "stripes", "checks", "dots", "clouds", "clouds", "speckle", "gradient", "gradient", "gradient")
+_FILLS = ("plain", "plain", "plain", "stripes", "checks", "dots", "clouds", "speckle", "gradient", "gradient")
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def paint_backdrop(view: View, dice: Dice, fields: int) -> tuple[Plane, list[Col
 
 def paint_object(canvas: Plane, view: View, dice: Dice, name: str, colours: list[Colour], *, contrast: float) -> Thing:
     """Paint one object somewhere, of any size and turn, slightly bent, and return where it lies."""
-    radius = dice.between(0.42, 0.88)
+    radius = dice.between(0.5, 0.9)
     half_w, half_h = view.half_wh
     reach_x, reach_y = max(0.0, half_w - 0.8 * radius), max(0.0, half_h - 0.8 * radius)
     centre = dice.between(-reach_x, reach_x), dice.between(-reach_y, reach_y)
