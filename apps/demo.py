@@ -15,7 +15,7 @@ from edgevit.bundle import Bundle
 from edgevit.cli import console
 from edgevit.devices import load_device
 from edgevit.pictures import write_picture
-from edgevit.runtime import load
+from edgevit.runtime import Classification, load
 from edgevit.runtime.bench import bench
 from edgevit.runtime.figures import BenchReport
 from edgevit.runtime.sources import open_source
@@ -35,8 +35,12 @@ _BENCH_RUNS = 100
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo and leave bundles and a contact sheet in a folder."""
-    parser = argparse.ArgumentParser(prog="edgevit-demo", description="Export, prove, measure and run, on built-in pictures.")
-    parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for bundles and pictures (default: demo)")
+    parser = argparse.ArgumentParser(
+        prog="edgevit-demo", description="Export, prove, measure and run, on built-in pictures."
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("demo"), help="folder for bundles and pictures (default: demo)"
+    )
     out: Path = parser.parse_args(arguments).out
     try:
         bundles = [export_for(device, out) for device in DEVICES]
@@ -46,7 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.note(f"edgevit: {exc}")
         return exc.exit_code
     console.say(f"\nPredicted {count} rendered pictures with {bundles[0].path}: {right} right. See {out / SHEET_FILE}")
-    console.say(f"\nNext:\n  edgevit predict {bundles[0].path} YOUR-PICTURE.jpg\n  edgevit export {MODEL} --format onnx --int8")
+    console.say(
+        f"\nNext:\n  edgevit predict {bundles[0].path} YOUR-PICTURE.jpg\n  edgevit export {MODEL} --format onnx --int8"
+    )
     return 0
 
 
@@ -99,6 +105,7 @@ def predict(bundle: Bundle, sheet: Path) -> tuple[int, int]:
     pictures, captions, right = [], [], []
     with load(bundle) as session:
         for result in session.stream(open_source(PICTURES)):
+            assert isinstance(result, Classification)
             told = result.name(result.top1)
             truth = next((label for label in LABELS if f"-{label}." in result.frame.source), "")
             pictures.append(result.frame.to_rgb())

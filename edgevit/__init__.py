@@ -45,7 +45,7 @@ _DOORS = {
     "verify": "edgevit.exporters.verify:verify",
 }
 
-__all__ = ["EdgevitError", "list_models", *_DOORS]  # noqa: PLE0604 - the doors are names
+__all__ = ["EdgevitError", "list_models", *_DOORS]
 
 
 def __getattr__(name: str) -> Any:

@@ -40,7 +40,7 @@ def pack(folder: Path, names: Iterable[str], target: Path) -> None:
                 info.compress_type = zipfile.ZIP_DEFLATED
                 info.external_attr = (stat.S_IFREG | 0o644) << 16
                 zipped.writestr(info, (folder / name).read_bytes())
-        os.replace(part, target)
+        part.replace(target)
     finally:
         part.unlink(missing_ok=True)
 
@@ -89,7 +89,9 @@ def _check_member(member: zipfile.ZipInfo, path: Path) -> None:
         raise BundleError(f"{path}: '{member.filename}' is packed by a method other than store or deflate.")
     swollen = member.file_size > _RATIO_FLOOR_BYTES and member.file_size > _MOST_RATIO * max(member.compress_size, 1)
     if swollen:
-        raise BundleError(f"{path}: '{member.filename}' would grow {_MOST_RATIO} times or more; it is refused as a zip bomb.")
+        raise BundleError(
+            f"{path}: '{member.filename}' would grow {_MOST_RATIO} times or more; it is refused as a zip bomb."
+        )
 
 
 def _extract(zipped: zipfile.ZipFile, members: list[zipfile.ZipInfo], target: Path, path: Path) -> None:
@@ -99,7 +101,7 @@ def _extract(zipped: zipfile.ZipFile, members: list[zipfile.ZipInfo], target: Pa
         for member in members:
             _write_member(zipped, member, part / member.filename, path)
         try:
-            os.rename(part, target)
+            part.rename(target)
         except OSError:  # another process was first; its content is the same
             if not (target / MANIFEST_NAME).is_file():
                 raise

@@ -19,8 +19,8 @@ changes. What a device builds from it lives in a cache beside it.
 * ``reference``: ``{file, ...}``, an npz with the pixels after resize and crop and the outputs of the model in torch.
 * ``provenance``: weights (source, sha256, licence, trained or not), licence of the code, tool versions, command,
   hashes of the calibration pictures.
-* ``files``: path -> ``{sha256, bytes}`` for every file but the manifest. A path MUST be relative, ``/``-separated, without
-  ``..``, and unlike every other one when case is ignored. Symlinks MUST NOT appear.
+* ``files``: path -> ``{sha256, bytes}`` for every file but the manifest. A path MUST be relative, ``/``-separated,
+  without ``..``, and unlike every other one when case is ignored. Symlinks MUST NOT appear.
 """
 
 from __future__ import annotations
@@ -99,7 +99,9 @@ def open_bundle(path: str | Path, *, check: bool = True) -> Bundle:
 def _open_folder(folder: Path, where: Path, *, check: bool) -> Bundle:
     if not folder.is_dir():
         hint = "it is a file" if folder.exists() else "there is no such folder"
-        raise BundleError(f"{where}: {hint}; expected a bundle folder or its .zip. Type: edgevit export MODEL --format onnx")
+        raise BundleError(
+            f"{where}: {hint}; expected a bundle folder or its .zip. Type: edgevit export MODEL --format onnx"
+        )
     manifest = parse(_read_manifest(folder, where), where=str(where))
     for name, record in manifest.files.items():
         _check_file(folder, name, record, where=where, content=check)
@@ -132,7 +134,9 @@ def _check_file(folder: Path, name: str, record: FileRecord, *, where: Path, con
             "Copy the bundle again."
         )
     if content and sha256_of(path) != record.sha256:
-        raise ChecksumError(f"{where}: '{name}' is not the file that was sealed (its sha256 differs). Copy the bundle again.")
+        raise ChecksumError(
+            f"{where}: '{name}' is not the file that was sealed (its sha256 differs). Copy the bundle again."
+        )
 
 
 def sha256_of(path: Path) -> str:
@@ -192,7 +196,7 @@ def seal(folder: Path, manifest: Manifest, out: str | Path, *, force: bool = Fal
     parse(text, where=str(target))  # what is written must be readable
     try:
         (folder / MANIFEST_NAME).write_text(text, encoding="utf-8")
-        os.chmod(folder, 0o755)  # mkdtemp made it private
+        folder.chmod(0o755)  # mkdtemp made it private
         for name in [*names, MANIFEST_NAME]:
             _sync(folder / name)
         _sync(folder)
@@ -207,12 +211,12 @@ def _rename(folder: Path, target: Path) -> None:
     """Put the new folder in place; an older bundle steps aside first and is removed last."""
     old = folder.with_name(folder.name + ".old")
     if target.exists():
-        os.rename(target, old)
+        target.rename(old)
     try:
-        os.rename(folder, target)
+        folder.rename(target)
     except OSError:
         if old.exists():
-            os.rename(old, target)
+            old.rename(target)
         raise
     shutil.rmtree(old, ignore_errors=True)
 

@@ -79,7 +79,7 @@ class UnsafePathError(BundleError):
 
 
 class EnvironmentFault(EdgevitError):
-    """This machine lacks something that the call needs."""
+    """Something that the call needs is missing on this machine."""
 
     exit_code = 3
 

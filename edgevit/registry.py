@@ -76,7 +76,7 @@ MODELS = Registry(
     ask="edgevit list",
 )
 
-TASK_OF_FAMILY: Mapping[str, str] = {family: "classify" for family in MODEL_FAMILIES}
+TASK_OF_FAMILY: Mapping[str, str] = dict.fromkeys(MODEL_FAMILIES, "classify")
 
 
 def list_models(task: str | None = None) -> tuple[str, ...]:

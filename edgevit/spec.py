@@ -27,7 +27,6 @@ OutputKind = Literal["logits", "probabilities"]
 Task = str
 
 
-
 @dataclass(frozen=True)
 class ImageSpec:
     """Say how a picture becomes the input tensor.
@@ -101,7 +100,7 @@ class Spec:
         one_of("output", self.output, get_args(OutputKind))
         if self.label_ids and len(self.label_ids) != len(self.labels):
             raise SpecError(
-                f"label_ids has {len(self.label_ids)} entries and labels {len(self.labels)}; they must run side by side."
+                f"label_ids has {len(self.label_ids)} entries and labels {len(self.labels)}; they run side by side."
             )
         if self.topk < 1:
             raise SpecError(f"topk must be at least 1, not {self.topk}.")

@@ -98,7 +98,8 @@ def _cosines(reference: Outputs, outputs: Outputs) -> npt.NDArray[np.float64]:
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     same = (a == b).all(1).astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(norms > 0, (a * b).sum(1) / norms, same)
+        cosines: npt.NDArray[np.float64] = np.where(norms > 0, (a * b).sum(1) / norms, same)
+    return cosines
 
 
 def limits_for(precision: str, chosen: Mapping[str, float] | None) -> dict[str, float]:
@@ -107,9 +108,13 @@ def limits_for(precision: str, chosen: Mapping[str, float] | None) -> dict[str, 
     known = {"relative", "top1"}
     for name, limit in limits.items():
         if name not in known:
-            raise UsageError(f"There is no gate '{name}'; gates are {', '.join(sorted(known))}. Type: --gate relative=1e-3")
+            raise UsageError(
+                f"There is no gate '{name}'; gates are {', '.join(sorted(known))}. Type: --gate relative=1e-3"
+            )
         if not 0 <= limit <= (1 if name == "top1" else np.inf):
-            raise UsageError(f"The gate {name}={limit} makes no sense; top1 is a share from 0 to 1, relative is above 0.")
+            raise UsageError(
+                f"The gate {name}={limit} makes no sense; top1 is a share from 0 to 1, relative is above 0."
+            )
     return limits
 
 

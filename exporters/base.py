@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from edgevit.errors import RefusedError, UnsupportedError, UsageError
 from edgevit.formats import FORMATS, Format, check_precision, find_format
 from edgevit.manifest import GraphFile, Manifest
 from edgevit.models import ModelDef, create_model
+from edgevit.models.create import size_of
 from edgevit.progress import Progress, step
 from edgevit.provenance import Provenance
 
@@ -49,7 +49,7 @@ class Target:
 
 
 def export(
-    model: ModelDef | str,
+    model_or_name: ModelDef | str,
     *,
     format: str | None = None,
     device: str | Device | None = None,
@@ -80,21 +80,19 @@ def export(
     target = choose_target(format, device, precision, opset)
     limits = agreement.limits_for(target.precision, gates)
     _check_shape_options(target.format, batch, dynamic, opset)
-    name = model if isinstance(model, str) else model.name
+    name = model_or_name if isinstance(model_or_name, str) else model_or_name.name
     place = Path(out) if out is not None else Path(default_out(name, target))
     check_out(place, force=force)
     options = {"num_classes": num_classes, "labels": labels, "mean": mean, "std": std}
-    if isinstance(model, str):
+    if not isinstance(model_or_name, str):
+        model = _own(model_or_name, imgsz, given={"weights": weights, **options})
+    else:
         with step(progress, "create the model", name):
-            model = create_model(model, weights, seed=seed, imgsz=imgsz, progress=progress, **options)  # type: ignore[arg-type]
-    elif weights is not None or any(value is not None for value in options.values()):
-        raise UsageError("weights, num_classes, labels, mean and std belong to a model's name; this ModelDef has its own.")
-    elif imgsz is not None:
-        model = model.at_size((imgsz, imgsz) if isinstance(imgsz, int) else imgsz)
+            model = create_model(name, weights, seed, imgsz=imgsz, progress=progress, **options)  # type: ignore[arg-type]
     calibration = None
     if target.precision == "int8":
         calibration = quantize.calibration_set(model.spec, target.format.name, calib, trained=model.weights.trained)
-    shown = verify.choose_pictures(model.spec, images or calib)
+    shown = verify.choose_pictures(model.spec, images or calib, trained=model.weights.trained)
     with staging(place, force=force) as folder:
         made = _convert(model, target, folder, calibration, batch=batch, dynamic=dynamic, progress=progress)
         manifest, report = _prove(model, target, folder, made, shown, calibration, limits, progress)
@@ -104,11 +102,19 @@ def export(
             return seal(folder, manifest, place, force=force)
 
 
+def _own(model: ModelDef, imgsz: int | tuple[int, int] | None, given: Mapping[str, object]) -> ModelDef:
+    """Take the caller's model as it is; what belongs to a name has nothing to say here."""
+    if any(value is not None for value in given.values()):
+        raise UsageError(f"{', '.join(given)} belong to a model's name; this ModelDef has its own.")
+    size = size_of(imgsz)
+    return model.at_size(size) if size else model
+
+
 def choose_target(format: str | None, device: str | Device | None, precision: str | None, opset: int | None) -> Target:
     """Decide on format and precision from what the caller said and, for the rest, from the device."""
     if format is None and device is None:
         raise UsageError(
-            f"Say where the model should run: --format {'|'.join(FORMATS)}, or --device NAME (edgevit devices lists them)."
+            f"Say where the model should run: --format {'|'.join(FORMATS)}, or --device NAME (see edgevit devices)."
         )
     facts = load_device(device) if isinstance(device, str) else device
     if format is not None:
@@ -241,7 +247,9 @@ def _provenance(model: ModelDef, converted: Converted, calibration: PictureSet |
         weights=model.weights,
         code_licence=model.code_licence,
         tools=converted.tools,
-        command=shlex.join(["edgevit", *sys.argv[1:]]) if Path(sys.argv[0]).stem == "edgevit" else "edgevit.export(...)",
+        command=shlex.join(["edgevit", *sys.argv[1:]])
+        if Path(sys.argv[0]).stem == "edgevit"
+        else "edgevit.export(...)",
         calibration=calibration.fingerprint() if calibration else None,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
@@ -254,7 +262,10 @@ def _refusal(place: Path, folder: Path, manifest: Manifest, report: Report, *, k
     refused.mkdir(parents=True)
     if keep:
         shutil.copytree(folder, refused, dirs_exist_ok=True)
-    text = json.dumps({"model": manifest.model, "format": manifest.format, "precision": manifest.precision, **report.to_dict()}, indent=2)
+    text = json.dumps(
+        {"model": manifest.model, "format": manifest.format, "precision": manifest.precision, **report.to_dict()},
+        indent=2,
+    )
     (refused / "report.json").write_text(text + "\n", encoding="utf-8")
     return RefusedError(
         f"{manifest.model} as {manifest.format} {manifest.precision} is refused: {'; '.join(report.failures())}. "

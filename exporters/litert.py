@@ -81,7 +81,9 @@ def _refusal(model: str, exc: Exception, noise: Any) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     told = next((line for line in lines if "error" in line.lower() or "not supported" in line.lower()), lines[0])
     told = _FOLDERS.sub("", told)
-    return f"LiteRT cannot express {model}: {told[:300]}. Try --format onnx or openvino, or --verbose for the whole story."
+    return (
+        f"LiteRT cannot express {model}: {told[:300]}. Try --format onnx or openvino, or --verbose for the whole story."
+    )
 
 
 def _shrink(path: Path, job: Job, noise: Any) -> None:
@@ -98,7 +100,9 @@ def _shrink(path: Path, job: Job, noise: Any) -> None:
         made.quantize().export_model(str(small))
         small.replace(path)
     except Exception as exc:
-        raise ConversionError(f"ai-edge-quantizer could not make {job.precision} of {job.model}: {exc} {noise.tail()}") from exc
+        raise ConversionError(
+            f"ai-edge-quantizer could not make {job.precision} of {job.model}: {exc} {noise.tail()}"
+        ) from exc
 
 
 def _half_weights() -> Any:

@@ -30,7 +30,9 @@ def convert(traced: Traced, job: Job) -> Converted:
     onnx = _onnx()
     opset = job.opset or DEFAULT_OPSET
     if not OPSETS[0] <= opset <= OPSETS[1]:
-        raise UnsupportedError(f"opset must be from {OPSETS[0]} to {OPSETS[1]}, not {opset}. Type: --opset {DEFAULT_OPSET}")
+        raise UnsupportedError(
+            f"opset must be from {OPSETS[0]} to {OPSETS[1]}, not {opset}. Type: --opset {DEFAULT_OPSET}"
+        )
     path = job.folder / FILE
     with step(job.progress, "convert to ONNX", f"opset {opset}"), quiet() as noise:
         try:
@@ -47,7 +49,9 @@ def convert(traced: Traced, job: Job) -> Converted:
     made = onnx.load(path, load_external_data=False)
     real = max(entry.version for entry in made.opset_import if entry.domain in ("", "ai.onnx"))
     if job.opset and real != job.opset:
-        raise ConversionError(f"Asked for opset {job.opset}, the exporter wrote {real}; this model needs the newer one.")
+        raise ConversionError(
+            f"Asked for opset {job.opset}, the exporter wrote {real}; this model needs the newer one."
+        )
     tools = versions("torch", "timm", "onnx", "onnxscript", "onnxruntime")
     return Converted(FILE, traced.inputs, traced.outputs, tools, notes={"opset": real})
 
@@ -64,14 +68,27 @@ def _onnx() -> Any:
 def _export(traced: Traced, path: Path, opset: int, job: Job) -> None:
     import torch
 
-    names = {"input_names": [t.name for t in traced.inputs], "output_names": [t.name for t in traced.outputs]}
+    names: dict[str, Any] = {
+        "input_names": [t.name for t in traced.inputs],
+        "output_names": [t.name for t in traced.outputs],
+    }
     if opset >= _FIRST_DYNAMO_OPSET:
-        program = torch.onnx.export(traced.program, traced.example, dynamo=True, opset_version=opset, verbose=False, **names)
+        program = torch.onnx.export(
+            traced.program, traced.example, dynamo=True, opset_version=opset, verbose=False, **names
+        )
+        assert program is not None  # it is only where a file name is given
         program.save(str(path), external_data=False)
         return
     axes = {name: {0: "batch"} for group in names.values() for name in group} if job.dynamic else None
     torch.onnx.export(
-        traced.module, traced.example, str(path), dynamo=False, opset_version=opset, dynamic_axes=axes, verbose=False, **names
+        traced.module,
+        traced.example,
+        str(path),
+        dynamo=False,
+        opset_version=opset,
+        dynamic_axes=axes,
+        verbose=False,
+        **names,
     )
 
 
@@ -126,7 +143,7 @@ class CalibrationReader:
         return None if tensor is None else {self._name: np.repeat(tensor, self._batch, axis=0)}
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        return iter(self.get_next, None)  # type: ignore[arg-type]
+        return iter(self.get_next, None)
 
 
 def _annotate(onnx: Any, path: Path, job: Job) -> None:
@@ -137,7 +154,15 @@ def _annotate(onnx: Any, path: Path, job: Job) -> None:
     model = onnx.load(path)
     del model.metadata_props[:]
     graph = model.graph
-    for part in (*graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output, graph, *model.functions):
+    for part in (
+        *graph.node,
+        *graph.initializer,
+        *graph.value_info,
+        *graph.input,
+        *graph.output,
+        graph,
+        *model.functions,
+    ):
         del part.metadata_props[:]
         part.ClearField("doc_string")
     onnx.helper.set_model_props(model, dict(job.metadata))
@@ -151,4 +176,3 @@ def _annotate(onnx: Any, path: Path, job: Job) -> None:
 def _reason(exc: BaseException) -> str:
     text = str(exc).strip()
     return text.splitlines()[0] if text else type(exc).__name__
-

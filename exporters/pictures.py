@@ -28,7 +28,7 @@ _BUILT_IN_SIZE_HW = (256, 320)
 class PictureSet:
     """Hold pictures that are read when they are needed.
 
-    ``source`` is for people and manifests. ``truth`` holds the class of each picture where the built-in renders know it.
+    ``source`` is for people and manifests. ``truth`` holds the class of each picture where it is known.
     """
 
     source: str

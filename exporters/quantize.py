@@ -29,8 +29,12 @@ class Int8Kind:
 
 
 INT8: Mapping[str, Int8Kind] = {
-    "onnx": Int8Kind("static-qdq", True, "weights and activations in 8 bits; CPUs and NPUs have integer kernels for it"),
-    "litert": Int8Kind("dynamic-range", False, "8-bit weights, activations quantised as they come; no operator falls off XNNPACK"),
+    "onnx": Int8Kind(
+        "static-qdq", True, "weights and activations in 8 bits; CPUs and NPUs have integer kernels for it"
+    ),
+    "litert": Int8Kind(
+        "dynamic-range", False, "8-bit weights, activations quantised as they come; no operator falls off XNNPACK"
+    ),
     "openvino": Int8Kind("static-ptq", True, "weights and activations in 8 bits by NNCF"),
 }
 

@@ -1,4 +1,4 @@
-"""Keep the converters' own noise off the terminal: it is caught at the file descriptors, and told only when it matters."""
+"""Keep the converters' own noise off the terminal: caught at the file descriptors, told only when it matters."""
 
 from __future__ import annotations
 

@@ -44,6 +44,7 @@ class Report:
         }
 
     def __str__(self) -> str:
-        lines = [f"{self.subject}: {'proven' if self.passed else 'REFUSED'} (compared with {self.compared_with}, {self.engine})"]
+        outcome = "proven" if self.passed else "REFUSED"
+        lines = [f"{self.subject}: {outcome} (compared with {self.compared_with}, {self.engine})"]
         lines += [f"  {gate.sentence()}" for gate in self.gates]
         return "\n".join(lines + [f"  {note}" for note in self.notes])

@@ -1,7 +1,7 @@
 """Write labels and normalisation into a TFLite file, in the format's own metadata (metadata_schema.fbs, "M001").
 
-The description is a flatbuffer in a buffer of the model named TFLITE_METADATA; the labels are a zip appended to the file,
-which engines do not see and every unzip opens. The field numbers below are those of the published schema.
+The description is a flatbuffer in a buffer of the model named TFLITE_METADATA; the labels are a zip appended to the
+file, which engines do not see and every unzip opens. The field numbers below are those of the published schema.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def annotate(path: Path, job: Job) -> None:
 
 
 def _take_in(model: Any, content: bytes) -> None:
-    """Bring buffers that lie behind the flatbuffer into it: the quantiser writes them there, and offsets would change."""
+    """Bring buffers that lie behind the flatbuffer into it: the quantiser puts them there, and offsets will change."""
     for buffer in model.buffers:
         if buffer.offset > 1:
             buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
@@ -65,20 +65,34 @@ def describe(job: Job) -> bytes:
     properties = _table(builder, [(0, _BYTE, _RGB if image.color == "rgb" else 0), (1, _TABLE, size)])
     content = _table(builder, [(0, _BYTE, _IMAGE_PROPERTIES), (1, _TABLE, properties)])
     options = _table(
-        builder, [(n, _TABLE, _floats(builder, [255 * v for v in values])) for n, values in ((0, image.mean), (1, image.std))]
+        builder,
+        [(n, _TABLE, _floats(builder, [255 * v for v in values])) for n, values in ((0, image.mean), (1, image.std))],
     )
     unit = _table(builder, [(0, _BYTE, _NORMALISATION), (1, _TABLE, options)])
-    remark = f"resize {image.fit} to {image.resize_hw}, {image.interpolation}, centre crop {image.size_hw}, {image.color}"
+    remark = (
+        f"resize {image.fit} to {image.resize_hw}, {image.interpolation}, centre crop {image.size_hw}, {image.color}"
+    )
     picture = _table(
-        builder, [(0, _TABLE, text("image")), (1, _TABLE, text(remark)), (3, _TABLE, content), (4, _TABLE, _list(builder, unit))]
+        builder,
+        [
+            (0, _TABLE, text("image")),
+            (1, _TABLE, text(remark)),
+            (3, _TABLE, content),
+            (4, _TABLE, _list(builder, unit)),
+        ],
     )
     labels = _table(builder, [(0, _TABLE, text(LABELS_FILE)), (2, _BYTE, _AXIS_LABELS)])
     scores = _table(
         builder,
-        [(0, _TABLE, text("logits")), (1, _TABLE, text("one logit a class, before softmax")), (6, _TABLE, _list(builder, labels))],
+        [
+            (0, _TABLE, text("logits")),
+            (1, _TABLE, text("one logit a class, before softmax")),
+            (6, _TABLE, _list(builder, labels)),
+        ],
     )
     graph = _table(builder, [(2, _TABLE, _list(builder, picture)), (3, _TABLE, _list(builder, scores))])
-    licence = f"weights: {job.metadata.get('weights_licence', 'unknown')}; code: {job.metadata.get('code_licence', 'unknown')}"
+    licences = {part: job.metadata.get(f"{part}_licence", "unknown") for part in ("weights", "code")}
+    licence = "; ".join(f"{part}: {licences[part]}" for part in licences)
     told = {0: job.model, 1: f"{job.spec.task}, {job.metadata.get('weights', '')} weights", 5: licence, 7: _PARSER}
     fields: list[Field] = [(number, _TABLE, text(value)) for number, value in told.items()]
     builder.Finish(_table(builder, [*fields, (3, _TABLE, _list(builder, graph))]), file_identifier=_IDENTIFIER)

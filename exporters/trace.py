@@ -30,7 +30,9 @@ def trace(name: str, graph: Graph, *, batch: int, dynamic: bool) -> Traced:
         except Exception as exc:
             reason = str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__
             hint = " Try without --dynamic." if dynamic else ""
-            raise ConversionError(f"torch.export cannot trace the graph '{name}': {reason}{hint} {noise.tail()}") from exc
+            raise ConversionError(
+                f"torch.export cannot trace the graph '{name}': {reason}{hint} {noise.tail()}"
+            ) from exc
     size = -1 if dynamic else batch
     return Traced(
         name=name,

@@ -23,7 +23,8 @@ _PLANAR = ("nv12", "i420")
 class Frame:
     """Carry one picture. ``data`` is (H, W, 3), (H, W) for gray, (H * 3 / 2, W) for nv12 and i420, (H, W, 2) for yuyv.
 
-    ``captured_ns`` is on the clock of ``time.monotonic_ns``: an age is a difference on that clock. ``index`` counts from 0.
+    ``captured_ns`` of a live source is on the clock of ``time.monotonic_ns``: an age is a difference on it. Other
+    sources count from 0 with their first frame. ``index`` counts from 0.
     """
 
     data: Pixels
@@ -61,7 +62,7 @@ def check_pixels(data: Any, pixel_format: str) -> None:
         raise InputError(f"The picture is empty: its shape is {data.shape}.")
     if pixel_format in _PLANAR and (data.shape[0] % 3 or data.shape[1] % 2):
         raise InputError(
-            f"A {pixel_format} buffer has 3/2 times the rows of its picture and an even width, so {data.shape} is not one."
+            f"A {pixel_format} buffer has 3/2 times its picture's rows and an even width, so {data.shape} is not one."
         )
 
 

@@ -106,7 +106,8 @@ class Classification:
             "index": self.frame.index,
             "size_hw": list(self.frame.size_hw),
             "top": [
-                {"index": i, "name": self.name(i), "score": round(float(self.scores[i]), 6)} for i in self.top(self.topk)
+                {"index": i, "name": self.name(i), "score": round(float(self.scores[i]), 6)}
+                for i in self.top(self.topk)
             ],
             "speed": self.speed,
             **self.extra,
@@ -123,7 +124,8 @@ class Classification:
             from supervision import Classifications
         except ImportError as exc:
             raise MissingDependencyError(
-                "to_supervision() needs the package 'supervision', which is not installed. Type: pip install supervision"
+                "to_supervision() needs the package 'supervision', which is not installed. "
+                "Type: pip install supervision"
             ) from exc
         return Classifications(class_id=np.arange(len(self.scores)), confidence=self.scores.copy())
 

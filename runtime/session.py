@@ -29,8 +29,8 @@ def load(
 ) -> Session:
     """Open a bundle and get ready to run it.
 
-    ``engine`` None takes the format's own. ``precision`` is what the engine computes in: exact fp32 unless chosen otherwise
-    (OpenVINO: fp32, bf16, fp16).
+    ``engine`` None takes the format's own. ``precision`` is what the engine computes in: exact fp32 unless chosen
+    otherwise (OpenVINO: fp32, bf16, fp16).
     """
     options = EngineOptions(threads, precision or "fp32")
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
@@ -115,7 +115,9 @@ class Session:
     def __enter__(self) -> Session:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def __repr__(self) -> str:

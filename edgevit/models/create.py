@@ -39,8 +39,9 @@ def create_model(
 ) -> ModelDef:
     """Create a model and fill it with weights.
 
-    ``weights``: None (shipped ones, else the hub's), ``shipped``, ``hub``, a file, an https URL ending in ``#sha256=...``,
-    or ``random`` (seeded, every branch alive, marked UNTRAINED). ``labels``: names, or a file with one a line.
+    ``weights``: None (shipped ones, else the hub's), ``shipped``, ``hub``, a file, an https URL ending in
+    ``#sha256=...``, or ``random`` (seeded, every branch alive, marked UNTRAINED). ``labels``: names, or a file
+    with one a line.
     ``mean`` and ``std`` (in 0..1) are those of your own training, where they differ from the published weights'.
     """
     names = read_labels(labels)

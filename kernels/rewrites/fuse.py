@@ -4,7 +4,7 @@ Principle: in eval mode ``BN(Wx + b)`` is one affine map, so its scale moves int
 residual ``x + DW(x)`` adds 1 to the kernel's centre. Source: Ding et al., RepVGG (arXiv:2101.03697); timm's modules
 bring their own ``fuse`` or ``reparameterize``, which is used here.
 
-Converters cannot do all of it later: none folds LeViT's BatchNorm1d on (B * N, C), which is 48 extra layers in LeViT-128S.
+Converters cannot do all of it later: none folds LeViT's BatchNorm1d on (B * N, C), 48 extra layers in LeViT-128S.
 The module as it was is the oracle: tests/kernels/test_fuse.py.
 """
 

@@ -109,11 +109,13 @@ def _to_file(value: Tensor, detail: Mapping[str, Any]) -> Tensor:
     if not np.issubdtype(detail["dtype"], np.integer):
         return value
     limits = np.iinfo(detail["dtype"])
-    return np.clip(np.rint(value / scale) + zero, limits.min, limits.max).astype(detail["dtype"])
+    levels: Tensor = np.clip(np.rint(value / scale) + zero, limits.min, limits.max).astype(detail["dtype"])
+    return levels
 
 
 def _from_file(value: Tensor, detail: Mapping[str, Any]) -> Tensor:
     scale, zero = detail["quantization"]
     if not np.issubdtype(detail["dtype"], np.integer):
         return value
-    return ((value.astype(np.float32) - zero) * scale).astype(np.float32)
+    numbers: Tensor = ((value.astype(np.float32) - zero) * scale).astype(np.float32)
+    return numbers

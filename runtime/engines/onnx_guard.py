@@ -1,7 +1,8 @@
 """Look into an ONNX file without the onnx package: refuse weights outside the file's folder, and foreign operators.
 
 An ONNX file may name any path as the place of its weights ("external data"), and operators that only a native library
-of the sender's could run. Both are read here from the protobuf bytes (field numbers of onnx.proto3), before an engine is.
+of the sender's could run. Both are read here from the protobuf bytes (field numbers of onnx.proto3), before an engine
+sees the file.
 """
 
 from __future__ import annotations
@@ -29,7 +30,12 @@ _KINDS = {
     "graph": {_GRAPH_NODE: "node", _GRAPH_INITIALIZER: "tensor", _GRAPH_SPARSE: "sparse"},
     "function": {_FUNCTION_NODE: "node"},
     "node": {_NODE_ATTRIBUTE: "attribute", _NODE_DOMAIN: "domain"},
-    "attribute": {_ATTRIBUTE_T: "tensor", _ATTRIBUTE_G: "graph", _ATTRIBUTE_TENSORS: "tensor", _ATTRIBUTE_GRAPHS: "graph"},
+    "attribute": {
+        _ATTRIBUTE_T: "tensor",
+        _ATTRIBUTE_G: "graph",
+        _ATTRIBUTE_TENSORS: "tensor",
+        _ATTRIBUTE_GRAPHS: "graph",
+    },
     "sparse": {_SPARSE_VALUES: "tensor", _SPARSE_INDICES: "tensor"},
     "tensor": {_TENSOR_EXTERNAL: "external"},
 }

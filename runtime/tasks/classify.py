@@ -16,7 +16,9 @@ def decode(output: npt.NDArray[np.float32], manifest: Manifest) -> Scores:
     """Return one probability a class."""
     spec = manifest.spec
     if spec.labels and output.shape != (len(spec.labels),):
-        raise BadOutputError(f"The model gave {output.shape} scores for {len(spec.labels)} labels; the bundle is not coherent.")
+        raise BadOutputError(
+            f"The model gave {output.shape} scores for {len(spec.labels)} labels; the bundle is not coherent."
+        )
     return softmax(output) if spec.output == "logits" else output.astype(np.float32)
 
 
@@ -29,4 +31,5 @@ def result(scores: Scores, frame: Frame, speed: Speed, manifest: Manifest) -> Cl
 def softmax(logits: npt.NDArray[np.float32]) -> Scores:
     """Return probabilities; the largest logit is taken off first, so nothing overflows."""
     raised = np.exp(logits.astype(np.float64) - logits.max())
-    return (raised / raised.sum()).astype(np.float32)
+    scores: Scores = (raised / raised.sum()).astype(np.float32)
+    return scores

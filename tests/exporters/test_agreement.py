@@ -10,7 +10,9 @@ from edgevit.errors import UsageError
 from edgevit.exporters import agreement
 from edgevit.exporters.agreement import Figures, judge, limits_for, measure, relative_errors
 
-outputs = hnp.arrays(np.float32, st.tuples(st.integers(1, 5), st.integers(2, 6)), elements=st.floats(-100, 100, width=32))
+outputs = hnp.arrays(
+    np.float32, st.tuples(st.integers(1, 5), st.integers(2, 6)), elements=st.floats(-100, 100, width=32)
+)
 
 
 def figures(**changes: float) -> Figures:
@@ -51,7 +53,9 @@ def test_a_wrong_file_fails_and_says_by_how_much() -> None:
 def test_nan_passes_no_gate() -> None:
     nan = float("nan")
     for precision in agreement.GATES:
-        gates = judge(figures(relative_median=nan, top1=nan), limits_for(precision, None), precision=precision, trained=True)
+        gates = judge(
+            figures(relative_median=nan, top1=nan), limits_for(precision, None), precision=precision, trained=True
+        )
         assert not any(gate.passed for gate in gates)
 
 
@@ -62,15 +66,16 @@ def test_a_gate_is_never_tighter_than_twenty_times_the_models_own_noise() -> Non
     assert gate.limit == pytest.approx(2e-3)
 
 
-@pytest.mark.parametrize(
-    ("precision", "counted"), [("fp32", {"relative"}), ("fp16", {"relative"}), ("int8", set())]
-)
+@pytest.mark.parametrize(("precision", "counted"), [("fp32", {"relative"}), ("fp16", {"relative"}), ("int8", set())])
 def test_untrained_weights_gate_only_what_means_something(precision: str, counted: set[str]) -> None:
     gates = judge(figures(), limits_for(precision, None), precision=precision, trained=False)
     assert {gate.name for gate in gates if gate.counted} == counted
 
 
-@pytest.mark.parametrize(("chosen", "told"), [({"top2": 1}, "no gate 'top2'"), ({"top1": 1.5}, "makes no sense"), ({"relative": -1}, "no sense")])
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [({"top2": 1}, "no gate 'top2'"), ({"top1": 1.5}, "makes no sense"), ({"relative": -1}, "no sense")],
+)
 def test_senseless_gates_are_refused(chosen: dict[str, float], told: str) -> None:
     with pytest.raises(UsageError, match=told):
         limits_for("fp16", chosen)

@@ -32,7 +32,7 @@ def sealed(small: ModelDef, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return edgevit.export(small, format="onnx", out=tmp_path_factory.mktemp("sealed") / "small")
 
 
-def answer(bundle: Bundle, model: ModelDef) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def answer(bundle: Bundle, model: ModelDef) -> tuple[np.ndarray, np.ndarray]:
     """Return what the bundle and the module say to one picture."""
     picture = built_in(model.spec, most=1, split="test").readers[0]()
     with edgevit.load(bundle) as session:
@@ -59,7 +59,11 @@ def test_every_format_and_precision_is_exported_proven_and_run(
     tolerance = {"fp32": 1e-4, "fp16": 1e-2, "int8": 0.3}[precision]
     assert np.abs(got - wanted).max() / np.abs(wanted).max() < tolerance
     assert verify.verify(bundle, golden=True).passed
-    assert {s.name for s in steps if s.seconds is not None} >= {"rewrite and trace", "run the produced file", "seal the bundle"}
+    assert {s.name for s in steps if s.seconds is not None} >= {
+        "rewrite and trace",
+        "run the produced file",
+        "seal the bundle",
+    }
 
 
 def test_the_manifest_tells_the_whole_contract(sealed: Bundle, small: ModelDef) -> None:
@@ -100,7 +104,9 @@ def _calm(model: ModelDef) -> ModelDef:
 
 def test_keep_leaves_the_files_of_a_refused_export(small: ModelDef, tmp_path: Path) -> None:
     with pytest.raises(RefusedError):
-        edgevit.export(_calm(small), format="onnx", precision="fp16", out=tmp_path / "o", gates={"relative": 0}, keep=True)
+        edgevit.export(
+            _calm(small), format="onnx", precision="fp16", out=tmp_path / "o", gates={"relative": 0}, keep=True
+        )
     assert (tmp_path / "o.refused" / "model.onnx").is_file()
 
 
@@ -214,7 +220,7 @@ def test_without_the_model_the_stored_reference_is_the_judge(sealed: Bundle, tmp
 
 
 def test_a_bundle_with_another_golden_answer_fails_its_own_test(sealed: Bundle, tmp_path: Path) -> None:
-    def reseal(change: Callable[[dict[str, np.ndarray]], None]) -> Path:  # type: ignore[type-arg]
+    def reseal(change: Callable[[dict[str, np.ndarray]], None]) -> Path:
         from edgevit.bundle import seal, staging
 
         out = tmp_path / f"b{len(list(tmp_path.iterdir()))}"
@@ -246,7 +252,9 @@ def test_nothing_is_unpickled_from_a_golden_sample(sealed: Bundle, tmp_path: Pat
 
 
 def test_a_bundle_whose_engine_fails_raises_and_does_not_pass(sealed: Bundle) -> None:
-    broken = replace(sealed.manifest.graphs["main"], outputs=(replace(sealed.manifest.graphs["main"].outputs[0], name="none"),))
+    broken = replace(
+        sealed.manifest.graphs["main"], outputs=(replace(sealed.manifest.graphs["main"].outputs[0], name="none"),)
+    )
     bundle = Bundle(sealed.path, replace(sealed.manifest, graphs={"main": broken}))
     with pytest.raises(EngineError):
         verify.verify(bundle, golden=True)

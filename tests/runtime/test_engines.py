@@ -83,7 +83,7 @@ def test_a_file_that_is_no_model_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="not a readable ONNX file"):
         load_engine("onnx", tmp_path / "m.onnx", graph(), EngineOptions())
     (tmp_path / "m.onnx").write_bytes(b"")
-    with pytest.raises(EngineError, match="ONNX Runtime .* cannot open"):
+    with pytest.raises(EngineError, match=r"ONNX Runtime .* cannot open"):
         load_engine("onnx", tmp_path / "m.onnx", graph(), EngineOptions())
 
 
@@ -176,7 +176,11 @@ class OldInterpreter:
     def allocate_tensors(self) -> None: ...
 
     def get_tensor_details(self) -> list[dict[str, Any]]:
-        return [{"index": 0, "dtype": np.float32}, {"index": 1, "dtype": self.weights}, {"index": 2, "dtype": np.float32}]
+        return [
+            {"index": 0, "dtype": np.float32},
+            {"index": 1, "dtype": self.weights},
+            {"index": 2, "dtype": np.float32},
+        ]
 
     def _get_ops_details(self) -> list[dict[str, Any]]:
         return [{"op_name": "CONV_2D", "inputs": [0, 1], "outputs": [2]}]

@@ -51,7 +51,13 @@ def test_colour_is_never_guessed(bundle: Bundle) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [np.zeros((8, 8, 3), np.float32), np.zeros((8, 8, 4), np.uint8), np.zeros((0, 8, 3), np.uint8), np.zeros(8, np.uint8)]
+    "wrong",
+    [
+        np.zeros((8, 8, 3), np.float32),
+        np.zeros((8, 8, 4), np.uint8),
+        np.zeros((0, 8, 3), np.uint8),
+        np.zeros(8, np.uint8),
+    ],
 )
 def test_what_is_no_picture_is_told(bundle: Bundle, wrong: object) -> None:
     with load(bundle) as session, pytest.raises(InputError):
@@ -61,7 +67,12 @@ def test_what_is_no_picture_is_told(bundle: Bundle, wrong: object) -> None:
 def test_every_pixel_format_is_understood(bundle: Bundle) -> None:
     grey = np.full((12, 8), 200, np.uint8)
     with load(bundle) as session:
-        for pixel_format, data in (("gray", grey), ("i420", grey), ("nv12", grey), ("yuyv", np.full((8, 8, 2), 128, np.uint8))):
+        for pixel_format, data in (
+            ("gray", grey),
+            ("i420", grey),
+            ("nv12", grey),
+            ("yuyv", np.full((8, 8, 2), 128, np.uint8)),
+        ):
             frame = Frame(data, pixel_format, 0)  # type: ignore[arg-type]
             assert session(frame).frame is frame
 
