@@ -128,8 +128,9 @@ def _from_package(name: str) -> LocalWeights:
     from edgevit import weights as package
 
     if name not in package.shipped():
-        known = ", ".join(sorted(package.shipped())) or "no model"
-        raise WeightsError(f"No weights are shipped for {name} (only for {known}). Choose --weights from: {CHOICES}.")
+        known = ", ".join(sorted(package.shipped()))
+        only = f" (only for {known})" if known else ""
+        raise WeightsError(f"No weights are shipped for {name}{only}. Choose --weights from: {CHOICES}.")
     path = package.weights_path(name)
     return LocalWeights("shipped", path, sha256_of(path), f"shipped {path.name}")
 
@@ -152,9 +153,11 @@ def _from_hub(name: str, hub: HubFile | None, folder: Path, report: Progress, ti
     try:
         found = fetch_from_hub(hub, target_dir=folder, progress=report, timeout_s=timeout_s)
     except DownloadError as exc:
+        reason = str(exc).rstrip(".")
+        reason = reason.replace("The ", "the ", 1) if reason.startswith("The ") else reason
         raise DownloadError(
-            f"The weights of {name} are not here, and fetching them from the hub failed: {exc} "
-            "Without the network, type --weights FILE for weights you have, or --weights random for UNTRAINED ones."
+            f"The weights of {name} cannot be fetched ({reason}); without the network, type --weights FILE for weights "
+            "that you have, or --weights random for UNTRAINED ones."
         ) from exc
     at = f"@{found.commit[:12]}" if found.commit else ""
     return LocalWeights("hub", found.path, found.sha256, f"hub {hub.label}{at}", found.url)
