@@ -190,10 +190,9 @@ def registries() -> Iterator[tuple[str, str]]:
     """Yield the module and the name of every registry in the product."""
     for path in FILES:
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            call = node.value if isinstance(node, (ast.Assign, ast.AnnAssign)) else None
-            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Registry":
-                target = node.targets[0] if isinstance(node, ast.Assign) else node.target  # type: ignore[union-attr]
-                yield law.module_name(path), ast.unparse(target)
+            call = node.value if isinstance(node, ast.Assign) else None
+            if isinstance(node, ast.Assign) and isinstance(call, ast.Call) and ast.unparse(call.func) == "Registry":
+                yield law.module_name(path), ast.unparse(node.targets[0])
 
 
 def test_every_registered_module_exists() -> None:

@@ -1,0 +1,114 @@
+"""Keep the public face: its names, its spellings, and that every door opens."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+import edgevit
+from edgevit.registry import door
+
+NAMES = (
+    "Bundle",
+    "Device",
+    "EdgevitError",
+    "Frame",
+    "ImageSpec",
+    "ModelDef",
+    "Session",
+    "Spec",
+    "create_model",
+    "export",
+    "list_devices",
+    "list_models",
+    "load",
+    "open_bundle",
+    "verify",
+)
+"""Others build on these: a name may be added here, never taken away or renamed."""
+
+SPELLINGS = {
+    "create_model": "name, weights=None, seed=0, num_classes=None, labels=None",
+    "export": (
+        "model_or_name, *, format=None, device=None, precision=None, weights=None, calib=None, images=None, "
+        "imgsz=None, batch=1, dynamic=False, opset=None, gates=None, out=None, progress=None"
+    ),
+    "load": "bundle_or_path, *, engine=None, threads=None, precision=None",
+    "list_models": "task=None",
+    "list_devices": "",
+    "open_bundle": "path",
+    "verify": "bundle, *, images=None",
+}
+
+
+def spelled(function: object, *, keep: str) -> str:
+    """Write a signature without its annotations and without the keyword-only parameters that ``keep`` does not name."""
+    signature = inspect.signature(function)  # type: ignore[arg-type]
+    kept = {word.strip().partition("=")[0] for word in keep.split(",")}
+    parameters = [
+        parameter.replace(annotation=inspect.Parameter.empty)
+        for parameter in signature.parameters.values()
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY or parameter.name in kept
+    ]
+    bare = signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty)
+    return str(bare).strip("()")
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(edgevit.__all__) == sorted(NAMES)
+    assert {*NAMES, "__version__"} <= set(dir(edgevit))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_door_opens(name: str) -> None:
+    value = getattr(edgevit, name)
+    assert value.__name__ == name
+    assert value.__module__.startswith("edgevit.")
+    assert value.__doc__
+    if name in edgevit._DOORS:
+        assert value is door(edgevit._DOORS[name])
+        assert vars(edgevit)[name] is value, "a door that was opened stays open"
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_functions_are_called_as_they_always_were(name: str) -> None:
+    """Keyword-only parameters may be added; everything else stands where users left it."""
+    assert spelled(getattr(edgevit, name), keep=SPELLINGS[name]) == SPELLINGS[name]
+
+
+def test_keyword_only_parameters_that_are_added_can_be_left_out() -> None:
+    for name in SPELLINGS:
+        for parameter in inspect.signature(getattr(edgevit, name)).parameters.values():
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+                assert parameter.default is not inspect.Parameter.empty, f"{name}({parameter.name}=)"
+
+
+@pytest.mark.parametrize(
+    ("function", "breach"),
+    [
+        (lambda task: None, "a default was lost"),
+        (lambda kind=None: None, "a parameter was renamed"),
+        (lambda more=None, task=None: None, "a parameter was put before"),
+        (lambda *, task=None: None, "a parameter became keyword-only"),
+    ],
+)
+def test_a_changed_spelling_is_caught(function: object, breach: str) -> None:
+    assert spelled(function, keep=SPELLINGS["list_models"]) != SPELLINGS["list_models"], breach
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(AttributeError, match=r"module 'edgevit' has no attribute 'lode'; it has Bundle, .*verify"):
+        _ = edgevit.lode
+    assert not hasattr(edgevit, "__path_of_nothing__")
+
+
+def test_a_submodule_is_not_a_door() -> None:
+    """``edgevit.runtime`` exists once it was imported; before that the face does not open rooms by itself."""
+    assert not {"runtime", "exporters", "kernels", "apps", "devices", "models"} & set(edgevit._DOORS)
+
+
+def test_the_version_is_one_that_pip_understands() -> None:
+    from packaging.version import Version
+
+    assert str(Version(edgevit.__version__)) == edgevit.__version__
