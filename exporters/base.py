@@ -11,16 +11,15 @@ import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
 
 from edgevit.bundle import Bundle, check_out, seal, staging
-from edgevit.devices import Device, load_device
-from edgevit.errors import RefusedError, UnsupportedError, UsageError
-from edgevit.formats import FORMATS, Format, check_precision, find_format
+from edgevit.devices import Device
+from edgevit.errors import RefusedError, UsageError
 from edgevit.manifest import GraphFile, Manifest
 from edgevit.models import ModelDef, create_model
 from edgevit.models.create import size_of
@@ -33,19 +32,10 @@ from .pictures import PictureSet, built_in
 from .recipe import Converted, Job
 from .reference import Reference
 from .report import Report
+from .target import Target, check_shape_options, choose_target, default_out
 from .trace import trace
 
 _OPERATIONS = {"preprocess": "image/1", "postprocess": "softmax/1"}
-
-
-@dataclass(frozen=True)
-class Target:
-    """Hold what was chosen: format, precision, opset, and the device that chose where the caller did not."""
-
-    format: Format
-    precision: str
-    opset: int | None
-    device: Device | None
 
 
 def export(
@@ -79,7 +69,7 @@ def export(
     """
     target = choose_target(format, device, precision, opset)
     limits = agreement.limits_for(target.precision, gates)
-    _check_shape_options(target.format, batch, dynamic, opset)
+    check_shape_options(target.format, batch, dynamic, opset)
     name = model_or_name if isinstance(model_or_name, str) else model_or_name.name
     place = Path(out) if out is not None else Path(default_out(name, target))
     check_out(place, force=force)
@@ -108,42 +98,6 @@ def _own(model: ModelDef, imgsz: int | tuple[int, int] | None, given: Mapping[st
         raise UsageError(f"{', '.join(given)} belong to a model's name; this ModelDef has its own.")
     size = size_of(imgsz)
     return model.at_size(size) if size else model
-
-
-def choose_target(format: str | None, device: str | Device | None, precision: str | None, opset: int | None) -> Target:
-    """Decide on format and precision from what the caller said and, for the rest, from the device."""
-    if format is None and device is None:
-        raise UsageError(
-            f"Say where the model should run: --format {'|'.join(FORMATS)}, or --device NAME (see edgevit devices)."
-        )
-    facts = load_device(device) if isinstance(device, str) else device
-    if format is not None:
-        target = find_format(format)
-    else:
-        assert facts is not None
-        target = find_format(facts.choose_format(FORMATS))
-    chosen = precision or (facts.prefer.precision if facts else "fp32")
-    if target.opset and opset is None and facts is not None:
-        opset = facts.minimum.opset
-    return Target(target, check_precision(target, chosen), opset, facts)
-
-
-def default_out(name: str, target: Target) -> str:
-    """Return ``<model>-<format>-<precision>[-<device>]``."""
-    parts = [name.replace("/", "_"), target.format.name, target.precision]
-    return "-".join([*parts, *([target.device.slug] if target.device else [])])
-
-
-def _check_shape_options(target: Format, batch: int, dynamic: bool, opset: int | None) -> None:
-    if not 1 <= batch <= 1024:
-        raise UsageError(f"--batch must be from 1 to 1024, not {batch}.")
-    having = [f.name for f in FORMATS.values() if f.dynamic_batch]
-    if dynamic and not target.dynamic_batch:
-        raise UnsupportedError(f"{target.title} has no dynamic batch here; {', '.join(having)} have. Type: --batch N")
-    if dynamic and batch != 1:
-        raise UsageError("--dynamic lets the batch vary, so --batch has nothing to say. Leave one of them out.")
-    if opset is not None and not target.opset:
-        raise UnsupportedError(f"{target.title} has no opset; only ONNX has. Leave --opset out.")
 
 
 def _convert(

@@ -89,20 +89,35 @@ def _refusal(model: str, exc: Exception, noise: Any) -> str:
 def _shrink(path: Path, job: Job, noise: Any) -> None:
     """Make the fp16 or int8 file of the fp32 one, in place."""
     try:
-        from ai_edge_quantizer import quantizer, recipe
+        from ai_edge_quantizer import quantizer
     except ImportError as exc:
         raise missing(str(exc.name or "ai-edge-quantizer"), f"Exporting {job.precision} to LiteRT", "export") from exc
     try:
-        chosen = recipe.dynamic_wi8_afp32() if job.precision == "int8" else _half_weights()
         made = quantizer.Quantizer(str(path))
-        made.load_quantization_recipe(chosen)
+        made.load_quantization_recipe(int8_recipe() if job.precision == "int8" else _half_weights())
+        ranges = made.calibrate(_calibration(job)) if made.need_calibration else None
         small = path.with_suffix(".small.tflite")
-        made.quantize().export_model(str(small))
+        made.quantize(ranges).export_model(str(small))
         small.replace(path)
     except Exception as exc:
         raise ConversionError(
             f"ai-edge-quantizer could not make {job.precision} of {job.model}: {exc} {noise.tail()}"
         ) from exc
+
+
+def int8_recipe() -> Any:
+    """Return what int8 is by default: 8-bit weights, activations in float, quantised as they come."""
+    from ai_edge_quantizer import recipe
+
+    return recipe.dynamic_wi8_afp32()
+
+
+def _calibration(job: Job) -> dict[str, list[dict[str, Any]]]:
+    """Return the calibration pictures by signature and input name."""
+    if job.calibration is None:
+        raise ConversionError("Static int8 was asked for without calibration pictures.")
+    image = replace(job.spec.image, layout="nhwc")
+    return {"serving_default": [{"image": tensor} for tensor in job.calibration.tensors(image)]}
 
 
 def _half_weights() -> Any:

@@ -103,7 +103,7 @@ def _half(model: Any) -> Any:
 
 def _quantise(path: Path, traced: Traced, job: Job, noise: Any) -> None:
     """Quantise in place; ONNX Runtime's tools want a shape-inferred copy first."""
-    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization import quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     prepared, made = path.with_suffix(".prepared.onnx"), path.with_suffix(".int8.onnx")
@@ -113,11 +113,7 @@ def _quantise(path: Path, traced: Traced, job: Job, noise: Any) -> None:
             str(prepared),
             str(made),
             CalibrationReader(job, traced.inputs[0].name, max(1, traced.inputs[0].shape[0])),
-            quant_format=QuantFormat.QDQ,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            per_channel=True,
-            calibrate_method=CalibrationMethod.MinMax,
+            **static_options(),
         )
         made.replace(path)
     except Exception as exc:
@@ -125,6 +121,19 @@ def _quantise(path: Path, traced: Traced, job: Job, noise: Any) -> None:
     finally:
         prepared.unlink(missing_ok=True)
         made.unlink(missing_ok=True)
+
+
+def static_options() -> dict[str, Any]:
+    """Return how ONNX Runtime quantises; benchmarks/int8_kinds.py compares it with the other ways."""
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType
+
+    return {
+        "quant_format": QuantFormat.QDQ,
+        "activation_type": QuantType.QUInt8,
+        "weight_type": QuantType.QInt8,
+        "per_channel": True,
+        "calibrate_method": CalibrationMethod.MinMax,
+    }
 
 
 class CalibrationReader:

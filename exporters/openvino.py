@@ -67,20 +67,26 @@ def _quantise(model: Any, traced: Traced, job: Job, noise: Any) -> Any:
         return {name: np.repeat(tensor, rows, axis=0)}
 
     tensors = list(job.calibration.tensors(job.spec.image))
-    # TRANSFORMER keeps softmax and norms in float (and EfficientViT compiles with it alone); its smooth quantisation is
-    # off, since it moved a small attention net by 60 % where this moves it by 3 to 10 %.
-    no_smoothing = nncf.AdvancedSmoothQuantParameters(convolution=-1, matmul=-1)
     try:
-        return nncf.quantize(
-            model,
-            nncf.Dataset(tensors, feed),
-            subset_size=len(tensors),
-            preset=nncf.QuantizationPreset.MIXED,
-            model_type=nncf.ModelType.TRANSFORMER,
-            advanced_parameters=nncf.AdvancedQuantizationParameters(smooth_quant_alphas=no_smoothing),
-        )
+        return nncf.quantize(model, nncf.Dataset(tensors, feed), subset_size=len(tensors), **static_options())
     except Exception as exc:
         raise ConversionError(f"NNCF could not quantise {job.model}: {_reason(exc)} {noise.tail()}") from exc
+
+
+def static_options() -> dict[str, Any]:
+    """Return how NNCF quantises; benchmarks/int8_kinds.py compares it with the other ways.
+
+    TRANSFORMER keeps softmax and norms in float (and alone compiles EfficientViT). Its smooth quantisation
+    is off: it moved a small attention net by 60 % where this moves it by 3 to 10 %.
+    """
+    import nncf
+
+    no_smoothing = nncf.AdvancedSmoothQuantParameters(convolution=-1, matmul=-1)
+    return {
+        "preset": nncf.QuantizationPreset.MIXED,
+        "model_type": nncf.ModelType.TRANSFORMER,
+        "advanced_parameters": nncf.AdvancedQuantizationParameters(smooth_quant_alphas=no_smoothing),
+    }
 
 
 def _annotate(model: Any, job: Job) -> None:

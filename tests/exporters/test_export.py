@@ -15,7 +15,7 @@ from torch import nn
 import edgevit
 from edgevit.bundle import Bundle, open_bundle
 from edgevit.errors import ConversionError, EngineError, RefusedError, UnsupportedError, UsageError
-from edgevit.exporters import EXPORTERS, base, verify
+from edgevit.exporters import EXPORTERS, target, verify
 from edgevit.exporters.pictures import built_in
 from edgevit.models import ModelDef
 from edgevit.progress import Step
@@ -185,12 +185,12 @@ def test_int8_of_trained_weights_wants_real_pictures(tmp_path: Path) -> None:
 
 
 def test_a_device_chooses_and_an_explicit_wish_wins() -> None:
-    chosen = base.choose_target(None, "pixel-8", None, None)
+    chosen = target.choose_target(None, "pixel-8", None, None)
     assert (chosen.format.name, chosen.precision) == ("litert", "fp16")
-    wished = base.choose_target("onnx", "pixel-8", "int8", None)
+    wished = target.choose_target("onnx", "pixel-8", "int8", None)
     assert (wished.format.name, wished.precision) == ("onnx", "int8")
-    assert base.choose_target("onnx", "jetson-agx-xavier", None, None).opset == 17
-    assert base.default_out("timm/resnet18", chosen) == "timm_resnet18-litert-fp16-pixel-8"
+    assert target.choose_target("onnx", "jetson-agx-xavier", None, None).opset == 17
+    assert target.default_out("timm/resnet18", chosen) == "timm_resnet18-litert-fp16-pixel-8"
 
 
 def test_a_module_that_cannot_be_traced_is_told(tmp_path: Path) -> None:
