@@ -37,7 +37,7 @@ wheel: $(READY) ## build sdist and wheel, with native kernels or not at all
 	EDGEVIT_NATIVE=1 $(PY) -m build --outdir dist .
 
 package-test: wheel ## install the wheel into a clean environment without torch, and run a bundle there
-	$(PY) tests/packaging/run.py dist
+	PYTHONPATH=tests/support $(PY) tests/packaging/run.py dist
 
 bench: $(READY) ## print the tables of benchmarks/
 	for file in benchmarks/*.py; do $(PY) -m benchmarks.$$(basename $$file .py) || exit 1; done
@@ -48,6 +48,7 @@ weights: $(READY) ## train the shipped model anew, into build/weights (about 15 
 system-deps: ## install the Debian packages that building and cross-testing the kernels use (as root)
 	$(SUDO) apt-get update -qq
 	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends cmake g++ g++-aarch64-linux-gnu make qemu-user-static
+	@rm -f $(READY)  # so that the next target builds the kernels, if they could not be built before
 
 clean: ## remove what was made, but for .venv
 	rm -rf build dist demo .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
