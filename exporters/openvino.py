@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgevit.errors import ConversionError, missing
+from edgevit.privacy import forbid_telemetry
 from edgevit.progress import step
 
 from .quiet import quiet
@@ -22,6 +23,7 @@ FILE = "model.xml"
 
 def convert(traced: Traced, job: Job) -> Converted:
     """Write ``model.xml`` and ``model.bin``, labels and normalisation in ``rt_info/model_info``."""
+    forbid_telemetry()
     try:
         import openvino as ov
     except ImportError as exc:

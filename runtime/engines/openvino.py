@@ -11,6 +11,7 @@ from typing import Any
 
 from edgevit.errors import EngineError, missing
 from edgevit.manifest import GraphFile
+from edgevit.privacy import forbid_telemetry
 
 from . import EngineOptions, Tensor, Tensors
 from .onnx import first_line
@@ -20,6 +21,7 @@ _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
 def load(path: Path, graph: GraphFile, options: EngineOptions) -> OpenvinoEngine:
     """Open an IR file (the ``.bin`` lies beside it)."""
+    forbid_telemetry()
     try:
         import openvino as ov
     except ImportError as exc:
