@@ -33,7 +33,11 @@ class GraphFile:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON data (``proof`` stands in the manifest's own table)."""
-        return {"file": self.file, "entry": self.entry, **{k: _tensors(getattr(self, k)) for k in ("inputs", "outputs")}}
+        return {
+            "file": self.file,
+            "entry": self.entry,
+            **{k: _tensors(getattr(self, k)) for k in ("inputs", "outputs")},
+        }
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,9 @@ def parse(text: str, *, where: str) -> Manifest:
     except (SpecError, UnsafePathError) as exc:
         raise type(exc)(f"{where}: {exc}") from exc
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
-        raise SchemaError(f"{where}: the manifest misses or misspells what schema {SCHEMA} promises ({exc!r}).") from exc
+        raise SchemaError(
+            f"{where}: the manifest misses or misspells what schema {SCHEMA} promises ({exc!r})."
+        ) from exc
 
 
 def _build(data: dict[str, Any]) -> Manifest:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,6 @@ from edgevit.spec import Fit, ImageSpec, Interpolation
 
 from .blueprint import Blueprint
 
-_IMAGENET_1K = 1000
 _TIMM = "timm/"
 _FITS: Mapping[str, Fit] = {"center": "shorter", "squash": "squash", "border": "pad"}
 _INTERPOLATIONS: Mapping[str, Interpolation] = {"bilinear": "bilinear", "bicubic": "bicubic", "nearest": "nearest"}
@@ -108,7 +108,9 @@ def image_spec(card: Mapping[str, Any]) -> ImageSpec:
     crop = float(card.get("crop_pct") or 0.875)
     interpolation = card.get("interpolation") or "bilinear"
     if interpolation not in _INTERPOLATIONS:
-        raise UnsupportedError(f"The weights want '{interpolation}' interpolation; known are {', '.join(_INTERPOLATIONS)}.")
+        raise UnsupportedError(
+            f"The weights want '{interpolation}' interpolation; known are {', '.join(_INTERPOLATIONS)}."
+        )
     return ImageSpec(
         size_hw=(height, width),
         resize_hw=(math.floor(height / crop), math.floor(width / crop)),
@@ -124,11 +126,16 @@ def image_spec(card: Mapping[str, Any]) -> ImageSpec:
 @functools.cache
 def _imagenet(subset: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     info = ImageNetInfo(subset)
+    ids = tuple(info.label_names())
     whole = [info.index_to_description(i) for i in range(info.num_classes())]
-    short = [text.split(",")[0] for text in whole]
-    doubled = {text for text in short if short.count(text) > 1} if len(short) == _IMAGENET_1K else set()
-    labels = tuple(long if text in doubled else text for text, long in zip(short, whole, strict=True))
-    return labels, tuple(info.label_names())
+    short = _doubled_apart([text.split(",")[0] for text in whole], whole)
+    return tuple(_doubled_apart(short, [f"{text} ({at})" for text, at in zip(short, ids, strict=True)])), ids
+
+
+def _doubled_apart(names: list[str], longer: list[str]) -> list[str]:
+    """Return the names, the longer form where one stands twice: ImageNet has two cranes and two maillots."""
+    seen = Counter(names)
+    return [long if seen[name] > 1 else name for name, long in zip(names, longer, strict=True)]
 
 
 def labels_for(card: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:

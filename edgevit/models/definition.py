@@ -74,7 +74,9 @@ class ModelDef:
         outputs = classes_of(own, spec)
         labels = spec.labels or tuple(f"class {i}" for i in range(outputs))
         if len(labels) != outputs:
-            raise SpecError(f"The module has {outputs} outputs and the spec {len(labels)} labels; they must be as many.")
+            raise SpecError(
+                f"The module has {outputs} outputs and the spec {len(labels)} labels; they must be as many."
+            )
         record = weights or WeightsRecord(source="the caller's own module", trained=True)
         return cls(name, own, replace(spec, labels=labels), record, code_licence)
 

@@ -72,7 +72,9 @@ def test_label_ids_run_beside_the_labels() -> None:
         Spec("classify", ImageSpec((8, 8), (8, 8)), ("a", "b"), ("n1",))
 
 
-@pytest.mark.parametrize(("spelled", "meant"), [("tflite", "litert"), ("OV", "openvino"), (".onnx", "onnx"), ("ort", "onnx")])
+@pytest.mark.parametrize(
+    ("spelled", "meant"), [("tflite", "litert"), ("OV", "openvino"), (".onnx", "onnx"), ("ort", "onnx")]
+)
 def test_formats_answer_to_their_aliases(spelled: str, meant: str) -> None:
     assert find_format(spelled).name == meant
 

@@ -1,0 +1,39 @@
+"""One model of each family through each format, with random live weights: the long way, in `make test-all`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import edgevit
+from edgevit.errors import ConversionError
+from edgevit.exporters import EXPORTERS
+
+MODELS = (
+    "mobilevit_xxs",
+    "mobilevitv2_050",
+    "efficientvit_m0",
+    "shvit_s1",
+    "levit_128s",
+    "levit_conv_128s",
+    "efficientformerv2_s0",
+)
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_one_model_of_each_family_is_proven_in_every_format(name: str, tmp_path: Path) -> None:
+    torch.set_num_threads(2)
+    model = edgevit.create_model(name, "random")
+    for format_name in sorted(EXPORTERS):
+        if (name, format_name) == ("mobilevitv2_050", "litert"):
+            with pytest.raises(ConversionError, match=r"LiteRT cannot express mobilevitv2_050: .*Try --format onnx"):
+                edgevit.export(model, format=format_name, out=tmp_path / format_name)
+            continue
+        bundle = edgevit.export(model, format=format_name, out=tmp_path / format_name)
+        figures = bundle.manifest.verification["figures"]
+        assert figures["relative_median"] <= 1e-4, (format_name, figures)
+        assert figures["top1"] == 1.0, (format_name, figures)
