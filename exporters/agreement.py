@@ -30,18 +30,19 @@ NOISE_FACTOR = 20.0
 
 @dataclass(frozen=True)
 class Gate:
-    """Hold one gate: its limit, what was measured, and whether it counts."""
+    """Hold one gate: its limit (a ceiling, or a floor), what was measured, and whether it counts."""
 
     name: str
     limit: float
     value: float
     passed: bool
     counted: bool
+    floor: bool = False
 
     def sentence(self) -> str:
         """Say the outcome in words."""
         measured, asked = (f"{self.value:.3g}", f"at most {self.limit:.3g}")
-        if self.name == "top1":
+        if self.floor:
             measured, asked = f"{self.value:.1%}", f"at least {self.limit:.1%}"
         state = "passed" if self.passed else "failed"
         return f"{self.name} {measured} ({asked}): {state if self.counted else 'reported, not gated'}"
@@ -128,7 +129,7 @@ def judge(figures: Figures, limits: Mapping[str, float], *, precision: str, trai
         else:
             value, passed = figures.top1, figures.top1 >= limit
         counted = trained or (name == "relative" and precision != "int8")
-        gates.append(Gate(name, limit, value, passed, counted))
+        gates.append(Gate(name, limit, value, passed, counted, floor=name == "top1"))
     return tuple(gates)
 
 

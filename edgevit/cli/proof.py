@@ -2,41 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from . import console
 
-_SAID_ELSEWHERE = ("gates", "passed", "subject")
-_LONG = ("sha256_of_pixels",)  # for machines: --json has it
+_SHARES = {"top1": "same top-1", "accuracy_model": "accuracy, torch", "accuracy_file": "accuracy, bundle"}
+_NUMBERS = {
+    "cosine_median": "cosine, median",
+    "cosine_least": "cosine, least",
+    "relative_median": "relative error, median",
+    "relative_most": "relative error, most",
+    "noise_relative": "the model's own noise",
+}
 
 
 def show(verification: Mapping[str, Any]) -> None:
-    """Print the gates as a table and everything else as names and values."""
+    """Print the gates as a table, then what was compared with what, and every figure."""
     gates = verification.get("gates") or []
     if gates:
         console.table(("gate", "measured", "limit", ""), [_row(gate) for gate in gates], right="-rr")
         console.say()
-    console.facts(list(_flat({k: v for k, v in verification.items() if k not in _SAID_ELSEWHERE})))
+    console.facts([*_circumstances(verification), *_figures(verification.get("figures") or {})])
+    for note in verification.get("notes") or []:
+        console.say(f"Note: {note}.")
 
 
 def _row(gate: Mapping[str, Any]) -> tuple[str, str, str, str]:
     state = "passed" if gate.get("passed") else "FAILED"
     if not gate.get("counted", True):
         state = f"reported, not gated ({state.lower()})"
-    limit = ("at least " if gate.get("name") == "top1" else "at most ") + figure(gate.get("limit"))
-    return (str(gate.get("name")), figure(gate.get("value")), limit, state)
+    write, word = (share, "at least") if gate.get("floor") else (figure, "at most")
+    return (str(gate.get("name")), write(gate.get("value")), f"{word} {write(gate.get('limit'))}", state)
 
 
-def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in data.items():
-        name = f"{prefix}{key}".replace("_", " ")
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{key} " if not prefix else f"{prefix}{key} ")
-        elif isinstance(value, list) and all(isinstance(v, str) for v in value):
-            yield from ((name if n == 0 else "", line) for n, line in enumerate(value))
-        elif value not in (None, "", []) and key not in _LONG:
-            yield name, figure(value)
+def _circumstances(verification: Mapping[str, Any]) -> list[tuple[str, str]]:
+    pictures = verification.get("pictures") or {}
+    on = f" on {pictures.get('count')} pictures: {pictures.get('source')}" if pictures else ""
+    told = [("compared with", f"{verification.get('compared_with')}{on}"), ("run by", str(verification.get("engine")))]
+    file = verification.get("file") or {}
+    return [(name, value) for name, value in told if "None" not in value] + [(k, figure(v)) for k, v in file.items()]
+
+
+def _figures(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
+    known = {**_SHARES, **_NUMBERS}
+    names = [*(n for n in known if n in figures), *(n for n in figures if n not in known)]
+    return [(known.get(n, n.replace("_", " ")), (share if n in _SHARES else figure)(figures[n])) for n in names]
+
+
+def share(value: Any) -> str:
+    """Return a share of 1 as a percentage."""
+    return f"{value:.1%}" if isinstance(value, int | float) else figure(value)
 
 
 def figure(value: Any) -> str:

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         console.answer(report.to_dict())
     else:
         console.say(f"{path}: {'proven' if report.passed else 'FAILED'}, compared with {report.compared_with}\n")
-        proof.show({k: v for k, v in report.to_dict().items() if k != "compared_with"})
+        proof.show(report.to_dict())
     if not report.passed:
         console.note(f"edgevit: {path} falls short: {'; '.join(report.failures())}.")
     return 0 if report.passed else 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -91,7 +92,6 @@ def test_every_option_reaches_the_recipe(calls: Calls, monkeypatch: pytest.Monke
 
 
 def test_the_recipe_takes_exactly_these_options() -> None:
-    inspect = pytest.importorskip("inspect")
     pytest.importorskip("torch")
     from edgevit.cli import export as verb
     from edgevit.cli.export import options_of
@@ -101,7 +101,7 @@ def test_the_recipe_takes_exactly_these_options() -> None:
     parser = Parser(prog="x")
     verb.configure(parser)
     options = options_of(parser.parse_args(["m", "--format", "onnx"]))
-    assert set(inspect.signature(export).parameters) == {"model", "progress", *options}
+    assert set(inspect.signature(export).parameters) == {"model_or_name", "progress", *options}
 
 
 def test_success_shows_proof_progress_and_what_to_type_next(calls: Calls, capsys: Capture) -> None:
