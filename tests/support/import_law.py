@@ -15,9 +15,17 @@ ROOT = Path(__file__).resolve().parents[2]
 LINKED = ("apps", "devices", "exporters", "kernels", "runtime")
 """The rooms that stand at the top level; edgevit/ holds a link to each."""
 
-_CONTRACT = tuple(
-    f"edgevit.{name}"
-    for name in ("bundle", "errors", "formats", "manifest", "pictures", "progress", "registry", "scenes", "spec")
+_CONTRACT = (
+    "edgevit.bundle",
+    "edgevit.errors",
+    "edgevit.formats",
+    "edgevit.manifest",
+    "edgevit.pictures",
+    "edgevit.privacy",
+    "edgevit.progress",
+    "edgevit.registry",
+    "edgevit.scenes",
+    "edgevit.spec",
 )
 _WORKSHOP = ("edgevit", "edgevit.devices", "edgevit.kernels", "edgevit.kernels.rewrites")
 
