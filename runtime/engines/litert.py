@@ -6,7 +6,9 @@ LiteRT has 0.97), so there such a file is refused.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -27,8 +29,9 @@ def load(path: Path, graph: GraphFile, options: EngineOptions) -> LitertEngine:
     interpreter_class, package = _interpreter()
     options.precision_among("LiteRT", {"fp32": "fp32"})
     try:
-        interpreter = interpreter_class(model_path=str(path), num_threads=options.thread_count)
-        interpreter.allocate_tensors()
+        with _hushed():
+            interpreter = interpreter_class(model_path=str(path), num_threads=options.thread_count)
+            interpreter.allocate_tensors()
     except (ValueError, RuntimeError, OSError) as exc:
         raise EngineError(f"{package} cannot open {path.name}: {first_line(exc)}") from exc
     if package == "tflite-runtime" and _is_dynamic_range(interpreter):
@@ -42,6 +45,20 @@ def load(path: Path, graph: GraphFile, options: EngineOptions) -> LitertEngine:
         release = ""
     name = "LiteRT" if package == "ai-edge-litert" else "tflite-runtime"
     return LitertEngine(interpreter, graph, f"{name} {release}, CPU (XNNPACK), fp32, {options.threads_text()}")
+
+
+@contextlib.contextmanager
+def _hushed() -> Iterator[None]:
+    """Keep LiteRT's greeting ("INFO: Created TensorFlow Lite XNNPACK delegate") off stderr: it has no switch."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # a process without stderr has nothing to keep clean
+            saved = os.dup(2)
+            stack.callback(os.close, saved)
+            stack.callback(os.dup2, saved, 2)
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 2)
+            os.close(nowhere)
+        yield
 
 
 def _interpreter() -> tuple[Any, str]:
