@@ -26,8 +26,9 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 def cache_dir() -> Path:
     """Return the folder for what can be made again: ``$EDGEVIT_CACHE``, else the user's cache."""
-    chosen = os.environ.get("EDGEVIT_CACHE")
-    return Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgevit"
+    if chosen := os.environ.get("EDGEVIT_CACHE"):
+        return Path(chosen).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgevit"
 
 
 def pack(folder: Path, names: Iterable[str], target: Path) -> None:

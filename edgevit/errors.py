@@ -109,3 +109,9 @@ def missing(package: str, purpose: str, extra: str) -> MissingDependencyError:
     return MissingDependencyError(
         f"{purpose} needs the package '{package}', which is not installed. Type: pip install 'edgevit[{extra}]'"
     )
+
+
+def reason(exc: BaseException) -> str:
+    """Return the first line of a foreign error, which is where other tools put the reason."""
+    text = str(exc).strip()
+    return text.splitlines()[0] if text else type(exc).__name__

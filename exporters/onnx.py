@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from edgevit.errors import ConversionError, UnsupportedError, missing
+from edgevit.errors import ConversionError, UnsupportedError, missing, reason
 from edgevit.progress import step
 
 from .quiet import quiet
@@ -38,7 +38,7 @@ def convert(traced: Traced, job: Job) -> Converted:
         try:
             _export(traced, path, opset, job)
         except Exception as exc:
-            raise ConversionError(f"The ONNX exporter gave up on {job.model}: {_reason(exc)} {noise.tail()}") from exc
+            raise ConversionError(f"The ONNX exporter gave up on {job.model}: {reason(exc)} {noise.tail()}") from exc
     if job.precision == "fp16":
         with step(job.progress, "convert to fp16"), quiet():
             onnx.save(_half(onnx.load(path)), path)
@@ -117,7 +117,7 @@ def _quantise(path: Path, traced: Traced, job: Job, noise: Any) -> None:
         )
         made.replace(path)
     except Exception as exc:
-        raise ConversionError(f"ONNX Runtime could not quantise {job.model}: {_reason(exc)} {noise.tail()}") from exc
+        raise ConversionError(f"ONNX Runtime could not quantise {job.model}: {reason(exc)} {noise.tail()}") from exc
     finally:
         prepared.unlink(missing_ok=True)
         made.unlink(missing_ok=True)
@@ -180,8 +180,3 @@ def _annotate(onnx: Any, path: Path, job: Job) -> None:
         raise UnsupportedError(f"{job.model} is larger than 2 GB, which one ONNX file cannot hold.")
     onnx.checker.check_model(model)
     onnx.save(model, path)
-
-
-def _reason(exc: BaseException) -> str:
-    text = str(exc).strip()
-    return text.splitlines()[0] if text else type(exc).__name__

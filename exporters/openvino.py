@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edgevit.errors import ConversionError, missing
+from edgevit.errors import ConversionError, missing, reason
 from edgevit.privacy import forbid_telemetry
 from edgevit.progress import step
 
@@ -33,7 +33,7 @@ def convert(traced: Traced, job: Job) -> Converted:
             model = ov.convert_model(traced.program, example_input=traced.example)
             _name(model, traced)
         except Exception as exc:
-            raise ConversionError(f"OpenVINO cannot express {job.model}: {_reason(exc)} {noise.tail()}") from exc
+            raise ConversionError(f"OpenVINO cannot express {job.model}: {reason(exc)} {noise.tail()}") from exc
     if job.precision == "int8":
         with step(job.progress, "quantise to int8", "NNCF"), quiet() as noise:
             model = _quantise(model, traced, job, noise)
@@ -72,7 +72,7 @@ def _quantise(model: Any, traced: Traced, job: Job, noise: Any) -> Any:
     try:
         return nncf.quantize(model, nncf.Dataset(tensors, feed), subset_size=len(tensors), **static_options())
     except Exception as exc:
-        raise ConversionError(f"NNCF could not quantise {job.model}: {_reason(exc)} {noise.tail()}") from exc
+        raise ConversionError(f"NNCF could not quantise {job.model}: {reason(exc)} {noise.tail()}") from exc
 
 
 def static_options() -> dict[str, Any]:
@@ -107,8 +107,3 @@ def _annotate(model: Any, job: Job) -> None:
     for key, value in info.items():
         model.set_rt_info(value, ["model_info", key])
     model.set_rt_info(json.dumps(dict(job.metadata), ensure_ascii=False), ["edgevit"])
-
-
-def _reason(exc: BaseException) -> str:
-    text = str(exc).strip()
-    return text.splitlines()[0] if text else type(exc).__name__

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from edgevit.errors import ConversionError
+from edgevit.errors import ConversionError, reason
 from edgevit.kernels.rewrites import fuse
 from edgevit.models import Graph
 from edgevit.spec import TensorSpec
@@ -28,10 +28,9 @@ def trace(name: str, graph: Graph, *, batch: int, dynamic: bool) -> Traced:
         try:
             program = torch.export.export(_plain(module), example, dynamic_shapes=shapes, strict=False)
         except Exception as exc:
-            reason = str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__
             hint = " Try without --dynamic." if dynamic else ""
             raise ConversionError(
-                f"torch.export cannot trace the graph '{name}': {reason}{hint} {noise.tail()}"
+                f"torch.export cannot trace the graph '{name}': {reason(exc)}{hint} {noise.tail()}"
             ) from exc
     size = -1 if dynamic else batch
     return Traced(

@@ -18,7 +18,7 @@ from timm.data import ImageNetInfo, infer_imagenet_subset
 from timm.models import get_pretrained_cfg, is_model
 from torch import nn
 
-from edgevit.errors import UnsupportedError
+from edgevit.errors import UnsupportedError, reason
 from edgevit.registry import MODELS, family_of, unknown_name
 from edgevit.spec import Fit, ImageSpec, Interpolation
 
@@ -152,6 +152,5 @@ def _module(timm_name: str, card: Mapping[str, Any], classes: int, size_hw: tupl
     try:
         module: nn.Module = timm.create_model(timm_name, pretrained=False, **options)
     except (TypeError, AssertionError, ValueError, RuntimeError) as exc:
-        reason = str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__
-        raise UnsupportedError(f"{timm_name} cannot be built with {options}: {reason}") from exc
+        raise UnsupportedError(f"{timm_name} cannot be built with {options}: {reason(exc)}") from exc
     return module

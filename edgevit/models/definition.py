@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from edgevit.errors import SpecError, UnsupportedError
+from edgevit.errors import SpecError, UnsupportedError, reason
 from edgevit.provenance import WeightsRecord
 from edgevit.spec import Spec, TensorSpec
 
@@ -102,8 +102,7 @@ def classes_of(module: nn.Module, spec: Spec) -> int:
         with torch.inference_mode():
             outputs = module(torch.zeros(2, 3, height, width))
     except Exception as exc:
-        reason = str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__
-        raise SpecError(f"The module cannot take (N, 3, {height}, {width}): {reason}") from exc
+        raise SpecError(f"The module cannot take (N, 3, {height}, {width}): {reason(exc)}") from exc
     if not isinstance(outputs, torch.Tensor) or outputs.ndim != 2 or outputs.shape[0] != 2:
         shape = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
         raise SpecError(f"A classifier must return one tensor (N, classes); the module returned {shape}.")

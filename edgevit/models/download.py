@@ -22,6 +22,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgevit.archive import cache_dir
+from edgevit.bundle import sha256_of
 from edgevit.errors import DownloadError
 
 Progress = Callable[[int, "int | None"], None]
@@ -35,10 +37,9 @@ _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.
 _HASH = re.compile(r"[0-9a-f]{8,64}")
 
 
-def cache_dir() -> Path:
-    """Return the folder of downloaded weights: ``$EDGEVIT_CACHE``, else ``~/.cache/edgevit/weights``."""
-    named = os.environ.get("EDGEVIT_CACHE")
-    return Path(named).expanduser() if named else Path.home() / ".cache" / "edgevit" / "weights"
+def weights_dir() -> Path:
+    """Return the folder of downloaded weights."""
+    return cache_dir() / "weights"
 
 
 def download(
@@ -242,15 +243,6 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 _OPENER = urllib.request.build_opener(_Redirects)
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _has_hash(path: Path, sha256: str | None) -> bool:

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgevit.bundle import sha256_of
 from edgevit.errors import DownloadError, missing
 
-from .download import Progress, check_url, download, sha256_of
+from .download import Progress, check_url, download
 
 _FILES = ("model.safetensors", "pytorch_model.bin")
 _SHA256 = re.compile(r"[0-9a-f]{64}")

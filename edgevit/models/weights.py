@@ -19,9 +19,10 @@ from typing import Any, Literal
 
 import torch
 
-from edgevit.errors import DownloadError, WeightsError
+from edgevit.bundle import sha256_of
+from edgevit.errors import DownloadError, WeightsError, reason
 
-from .download import Progress, cache_dir, check_url, download, sha256_of
+from .download import Progress, check_url, download, weights_dir
 from .hub import HubFile, fetch_from_hub
 
 Kind = Literal["default", "shipped", "hub", "random", "file", "url"]
@@ -96,7 +97,7 @@ def fetch(
     """Bring the chosen weights to this machine. ``hub`` says where the published ones are (``hub.hub_file(card)``)."""
     if choice.kind == "default":
         choice = choose(None, name=name)
-    folder = target_dir or cache_dir()
+    folder = target_dir or weights_dir()
     if choice.kind == "random":
         return LocalWeights("random", None, "", "random")
     if choice.kind == "shipped":
@@ -153,10 +154,10 @@ def _from_hub(name: str, hub: HubFile | None, folder: Path, report: Progress, ti
     try:
         found = fetch_from_hub(hub, target_dir=folder, progress=report, timeout_s=timeout_s)
     except DownloadError as exc:
-        reason = str(exc).rstrip(".")
-        reason = reason.replace("The ", "the ", 1) if reason.startswith("The ") else reason
+        why = str(exc).rstrip(".")
+        why = why.replace("The ", "the ", 1) if why.startswith("The ") else why
         raise DownloadError(
-            f"The weights of {name} cannot be fetched ({reason}); without the network, type --weights FILE for weights "
+            f"The weights of {name} cannot be fetched ({why}); without the network, type --weights FILE for weights "
             "that you have, or --weights random for UNTRAINED ones."
         ) from exc
     at = f"@{found.commit[:12]}" if found.commit else ""
@@ -226,8 +227,7 @@ def _read_torch(path: Path) -> dict[str, Any]:
             "torch.save(model.state_dict(), FILE), or a safetensors file."
         ) from exc
     except Exception as exc:  # torch answers a broken archive with many kinds
-        reason = str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__
-        raise WeightsError(f"{path} is damaged, or not a checkpoint ({reason}). Fetch it again.") from exc
+        raise WeightsError(f"{path} is damaged, or not a checkpoint ({reason(exc)}). Fetch it again.") from exc
     if not isinstance(data, Mapping):
         raise WeightsError(f"{path} holds a {type(data).__name__}; expected a state dict (names and tensors).")
     return dict(data)

@@ -15,11 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from edgevit.errors import EngineError, UnsupportedError, missing
+from edgevit.errors import EngineError, UnsupportedError, missing, reason
 from edgevit.manifest import GraphFile
 
 from . import EngineOptions, Tensor, Tensors
-from .onnx import first_line
 
 _WEIGHTED_OPS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "TRANSPOSE_CONV")
 
@@ -33,7 +32,7 @@ def load(path: Path, graph: GraphFile, options: EngineOptions) -> LitertEngine:
             interpreter = interpreter_class(model_path=str(path), num_threads=options.thread_count)
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError, OSError) as exc:
-        raise EngineError(f"{package} cannot open {path.name}: {first_line(exc)}") from exc
+        raise EngineError(f"{package} cannot open {path.name}: {reason(exc)}") from exc
     if package == "tflite-runtime" and _is_dynamic_range(interpreter):
         raise UnsupportedError(
             f"{path.name} is a dynamic-range int8 model, which tflite-runtime computes wrong without saying so. "
@@ -107,7 +106,7 @@ class LitertEngine:
                 for name, detail in self._outputs.items()
             }
         except (ValueError, RuntimeError) as exc:
-            raise EngineError(f"LiteRT could not run the model: {first_line(exc)}") from exc
+            raise EngineError(f"LiteRT could not run the model: {reason(exc)}") from exc
 
     def close(self) -> None:
         self._interpreter = None

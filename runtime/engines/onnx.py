@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from edgevit.errors import EngineError, missing
+from edgevit.errors import EngineError, missing, reason
 from edgevit.manifest import GraphFile
 
 from . import EngineOptions, Tensor, Tensors
@@ -31,7 +31,7 @@ def load(path: Path, graph: GraphFile, options: EngineOptions) -> OnnxEngine:
     try:
         session = ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
     except Exception as exc:
-        raise EngineError(f"ONNX Runtime {ort.__version__} cannot open {path.name}: {first_line(exc)}") from exc
+        raise EngineError(f"ONNX Runtime {ort.__version__} cannot open {path.name}: {reason(exc)}") from exc
     text = f"ONNX Runtime {ort.__version__}, CPU, fp32, {options.threads_text()}"
     return OnnxEngine(session, graph, text)
 
@@ -50,14 +50,8 @@ class OnnxEngine:
         try:
             values = self._session.run(self._names, dict(inputs))
         except Exception as exc:
-            raise EngineError(f"ONNX Runtime could not run the model: {first_line(exc)}") from exc
+            raise EngineError(f"ONNX Runtime could not run the model: {reason(exc)}") from exc
         return dict(zip(self._names, values, strict=True))
 
     def close(self) -> None:
         self._session = None
-
-
-def first_line(exc: BaseException) -> str:
-    """Return the first line of a foreign error, which is where engines put the reason."""
-    text = str(exc).strip()
-    return text.splitlines()[0] if text else type(exc).__name__

@@ -9,12 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from edgevit.errors import EngineError, missing
+from edgevit.errors import EngineError, missing, reason
 from edgevit.manifest import GraphFile
 from edgevit.privacy import forbid_telemetry
 
 from . import EngineOptions, Tensor, Tensors
-from .onnx import first_line
 
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
@@ -36,7 +35,7 @@ def load(path: Path, graph: GraphFile, options: EngineOptions) -> OpenvinoEngine
         core = ov.Core()
         compiled = core.compile_model(core.read_model(str(path)), "CPU", settings)
     except Exception as exc:
-        raise EngineError(f"OpenVINO {ov.__version__} cannot open {path.name}: {first_line(exc)}") from exc
+        raise EngineError(f"OpenVINO {ov.__version__} cannot open {path.name}: {reason(exc)}") from exc
     version = ov.__version__.split("-")[0]
     text = f"OpenVINO {version}, CPU, {options.precision}, {options.threads_text()}"
     return OpenvinoEngine(compiled, graph, text)
@@ -58,7 +57,7 @@ class OpenvinoEngine:
             # The request owns its output buffers and fills them again next time: hand out copies.
             return {name: self._request.get_tensor(name).data.copy() for name in self._names}
         except Exception as exc:
-            raise EngineError(f"OpenVINO could not run the model: {first_line(exc)}") from exc
+            raise EngineError(f"OpenVINO could not run the model: {reason(exc)}") from exc
 
     def close(self) -> None:
         self._request = None

@@ -20,7 +20,7 @@ from safetensors.torch import save
 from edgevit.errors import DownloadError
 from edgevit.models import download as downloads
 from edgevit.models import weights
-from edgevit.models.download import cache_dir, download
+from edgevit.models.download import download, weights_dir
 from edgevit.models.hub import HubFile, hub_file
 
 PAYLOAD = bytes(range(256)) * 64
@@ -292,10 +292,10 @@ def test_a_folder_that_cannot_be_written_is_named(server: Stand, tmp_path: Path)
 
 def test_the_cache_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("EDGEVIT_CACHE", str(tmp_path))
-    assert cache_dir() == tmp_path
+    assert weights_dir() == tmp_path / "weights"
     monkeypatch.delenv("EDGEVIT_CACHE")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert cache_dir() == tmp_path / ".cache" / "edgevit" / "weights"
+    assert weights_dir() == tmp_path / ".cache" / "edgevit" / "weights"
 
 
 # --- the hub -------------------------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ class Reader:
     def floats(self, field: int) -> list[float]:
         offset = self._slot(field) - self.table.Pos
         start, count = self.table.Vector(offset), self.table.VectorLen(offset)
-        return np.frombuffer(self.table.Bytes, np.float32, count, start).tolist()
+        return [float(v) for v in np.frombuffer(self.table.Bytes, np.float32, count, start)]
 
     def number(self, field: int, kind: Any) -> int:
         return int(self.table.Get(kind, self._slot(field)))

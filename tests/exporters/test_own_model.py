@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,18 +31,19 @@ def pictures() -> list[tuple[np.ndarray, int]]:
 def fine_tuned(seen: list[tuple[np.ndarray, int]]) -> ModelDef:
     """Teach a new head of seven classes on a frozen SHViT-S1 backbone."""
     model = edgevit.create_model("shvit_s1", "random", num_classes=len(CLASSES))
-    net = model.module
+    net: Any = model.module
     batch = torch.from_numpy(np.concatenate([prepare(p, model.spec.image, color="rgb") for p, _ in seen]))
     truth = torch.tensor([label for _, label in seen])
     with torch.no_grad():
-        features = torch.cat([net.forward_head(net.forward_features(b), pre_logits=True) for b in batch.split(7)])
+        parts = [net.forward_features(part) for part in torch.split(batch, 7)]
+        features = torch.cat([net.forward_head(part, pre_logits=True) for part in parts])
     head = net.head
     head.eval()  # its BatchNorm keeps the statistics of the backbone
     optimizer = torch.optim.Adam(head.parameters(), lr=0.02)
     for _ in range(300):
         loss = F.cross_entropy(head(features), truth)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
     return model
 

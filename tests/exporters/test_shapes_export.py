@@ -75,8 +75,8 @@ def test_the_shipped_bundle_is_what_an_export_makes(shipped: Bundle, tmp_path: P
     assert (new.spec, new.graphs, new.engine, new.operations) == (old.spec, old.graphs, old.engine, old.operations)
     assert new.provenance.weights == old.provenance.weights
     assert set(new.files) == set(old.files)
-    stored = [np.load(b.file("reference.npz"))["outputs"] for b in (shipped, made)]
-    np.testing.assert_allclose(*stored, rtol=1e-3, atol=1e-4)
+    stored, fresh = (np.load(b.file("reference.npz"))["outputs"] for b in (shipped, made))
+    np.testing.assert_allclose(fresh, stored, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.slow
