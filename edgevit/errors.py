@@ -111,7 +111,14 @@ def missing(package: str, purpose: str, extra: str) -> MissingDependencyError:
     )
 
 
+_PLACES = ("Exception from ", "Check '")
+"""How OpenVINO's errors begin: lines that say where in its C++ files it happened, not what."""
+
+
 def reason(exc: BaseException) -> str:
-    """Return the first line of a foreign error, which is where other tools put the reason."""
-    text = str(exc).strip()
-    return text.splitlines()[0] if text else type(exc).__name__
+    """Return the line of a foreign error that says what happened; a line ending in a colon takes the next one along."""
+    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
+    told = [line for line in lines if not line.startswith(_PLACES)] or lines
+    if not told:
+        return type(exc).__name__
+    return " ".join(told[:2]) if told[0].endswith(":") else told[0]

@@ -19,7 +19,7 @@ from edgevit.errors import ConversionError, missing
 from edgevit.progress import step
 from edgevit.spec import TensorSpec
 
-from .quiet import quiet
+from .quiet import Noise, converting, quiet
 from .recipe import Converted, Job, Traced
 from .tflite_metadata import annotate
 from .versions import versions
@@ -48,9 +48,12 @@ def convert(traced: Traced, job: Job) -> Converted:
     with step(job.progress, "convert to LiteRT", "half a minute to a minute"), quiet() as noise:
         _convert(traced, path, job, noise)
     if job.precision != "fp32":
-        with step(job.progress, f"convert to {job.precision}"), quiet() as noise:
-            _shrink(path, job, noise)
-    with quiet():
+        with (
+            step(job.progress, f"convert to {job.precision}"),
+            converting(f"ai-edge-quantizer could not make {job.precision} of {job.model}"),
+        ):
+            _shrink(path, job)
+    with converting(f"The TFLite file of {job.model} cannot be given its metadata"):
         annotate(path, job)
     inputs = tuple(_nhwc(t) for t in traced.inputs)
     tools = versions("torch", "timm", "litert-torch", "ai-edge-quantizer", "ai-edge-litert")
@@ -62,7 +65,7 @@ def _nhwc(tensor: TensorSpec) -> TensorSpec:
     return replace(tensor, shape=(batch, height, width, channels))
 
 
-def _convert(traced: Traced, path: Path, job: Job, noise: Any) -> None:
+def _convert(traced: Traced, path: Path, job: Job, noise: Noise) -> None:
     try:
         import litert_torch
     except ImportError as exc:
@@ -76,7 +79,7 @@ def _convert(traced: Traced, path: Path, job: Job, noise: Any) -> None:
         raise ConversionError(_refusal(job.model, exc, noise)) from exc
 
 
-def _refusal(model: str, exc: Exception, noise: Any) -> str:
+def _refusal(model: str, exc: Exception, noise: Noise) -> str:
     text = str(exc).strip() or noise.tail() or type(exc).__name__
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     told = next((line for line in lines if "error" in line.lower() or "not supported" in line.lower()), lines[0])
@@ -86,23 +89,18 @@ def _refusal(model: str, exc: Exception, noise: Any) -> str:
     )
 
 
-def _shrink(path: Path, job: Job, noise: Any) -> None:
+def _shrink(path: Path, job: Job) -> None:
     """Make the fp16 or int8 file of the fp32 one, in place."""
     try:
         from ai_edge_quantizer import quantizer
     except ImportError as exc:
         raise missing(str(exc.name or "ai-edge-quantizer"), f"Exporting {job.precision} to LiteRT", "export") from exc
-    try:
-        made = quantizer.Quantizer(str(path))
-        made.load_quantization_recipe(int8_recipe() if job.precision == "int8" else _half_weights())
-        ranges = made.calibrate(_calibration(job)) if made.need_calibration else None
-        small = path.with_suffix(".small.tflite")
-        made.quantize(ranges).export_model(str(small))
-        small.replace(path)
-    except Exception as exc:
-        raise ConversionError(
-            f"ai-edge-quantizer could not make {job.precision} of {job.model}: {exc} {noise.tail()}"
-        ) from exc
+    made = quantizer.Quantizer(str(path))
+    made.load_quantization_recipe(int8_recipe() if job.precision == "int8" else _half_weights())
+    ranges = made.calibrate(_calibration(job)) if made.need_calibration else None
+    small = path.with_suffix(".small.tflite")
+    made.quantize(ranges).export_model(str(small))
+    small.replace(path)
 
 
 def int8_recipe() -> Any:

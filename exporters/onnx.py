@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from edgevit.errors import ConversionError, UnsupportedError, missing, reason
+from edgevit.errors import ConversionError, UnsupportedError, missing
 from edgevit.progress import step
 
-from .quiet import quiet
+from .quiet import converting
 from .recipe import Converted, Job, Tensor, Traced
 from .versions import versions
 
@@ -27,27 +27,32 @@ _LARGEST_MODEL_BYTES = 2_000_000_000
 
 def convert(traced: Traced, job: Job) -> Converted:
     """Write ``model.onnx``, its labels and normalisation in ``metadata_props``."""
-    onnx = _onnx()
+    onnx = _tools(job.precision)
     opset = job.opset or DEFAULT_OPSET
     if not OPSETS[0] <= opset <= OPSETS[1]:
         raise UnsupportedError(
             f"opset must be from {OPSETS[0]} to {OPSETS[1]}, not {opset}. Type: --opset {DEFAULT_OPSET}"
         )
     path = job.folder / FILE
-    with step(job.progress, "convert to ONNX", f"opset {opset}"), quiet() as noise:
-        try:
-            _export(traced, path, opset, job)
-        except Exception as exc:
-            raise ConversionError(f"The ONNX exporter gave up on {job.model}: {reason(exc)} {noise.tail()}") from exc
+    with (
+        step(job.progress, "convert to ONNX", f"opset {opset}"),
+        converting(f"The ONNX exporter gave up on {job.model}"),
+    ):
+        _export(traced, path, opset, job)
     if job.precision == "fp16":
-        with step(job.progress, "convert to fp16"), quiet():
+        with (
+            step(job.progress, "convert to fp16"),
+            converting(f"ONNX Runtime's converter could not make fp16 of {job.model}"),
+        ):
             onnx.save(_half(onnx.load(path)), path)
     if job.precision == "int8":
-        with step(job.progress, "quantise to int8", "static QDQ"), quiet() as noise:
-            _quantise(path, traced, job, noise)
-    _annotate(onnx, path, job)
-    made = onnx.load(path, load_external_data=False)
-    real = max(entry.version for entry in made.opset_import if entry.domain in ("", "ai.onnx"))
+        with (
+            step(job.progress, "quantise to int8", "static QDQ"),
+            converting(f"ONNX Runtime could not quantise {job.model}"),
+        ):
+            _quantise(path, traced, job)
+    with converting(f"The ONNX file of {job.model} does not pass ONNX's own check"):
+        real = _annotate(onnx, path, job)
     if job.opset and real != job.opset:
         raise ConversionError(
             f"Asked for opset {job.opset}, the exporter wrote {real}; this model needs the newer one."
@@ -56,10 +61,14 @@ def convert(traced: Traced, job: Job) -> Converted:
     return Converted(FILE, traced.inputs, traced.outputs, tools, notes={"opset": real})
 
 
-def _onnx() -> Any:
+def _tools(precision: str) -> Any:
+    """Return onnx, sure that what else the precision needs is there: the tools themselves would say so less plainly."""
     try:
         import onnx
-        import onnxscript  # noqa: F401  # the exporter needs it and would say so less plainly
+        import onnxscript  # noqa: F401
+
+        if precision != "fp32":
+            import onnxruntime  # noqa: F401
     except ImportError as exc:
         raise missing(str(exc.name or "onnx"), "Exporting to ONNX", "export") from exc
     return onnx
@@ -101,7 +110,7 @@ def _half(model: Any) -> Any:
     return halved.model
 
 
-def _quantise(path: Path, traced: Traced, job: Job, noise: Any) -> None:
+def _quantise(path: Path, traced: Traced, job: Job) -> None:
     """Quantise in place; ONNX Runtime's tools want a shape-inferred copy first."""
     from onnxruntime.quantization import quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -116,8 +125,6 @@ def _quantise(path: Path, traced: Traced, job: Job, noise: Any) -> None:
             **static_options(),
         )
         made.replace(path)
-    except Exception as exc:
-        raise ConversionError(f"ONNX Runtime could not quantise {job.model}: {reason(exc)} {noise.tail()}") from exc
     finally:
         prepared.unlink(missing_ok=True)
         made.unlink(missing_ok=True)
@@ -155,28 +162,34 @@ class CalibrationReader:
         return iter(self.get_next, None)
 
 
-def _annotate(onnx: Any, path: Path, job: Job) -> None:
-    """Write labels and normalisation where Netron and other tools look for them, and check the file.
-
-    The exporter leaves Python stack traces on every node and value: paths of this machine, and most of a small file.
-    """
+def _annotate(onnx: Any, path: Path, job: Job) -> int:
+    """Write labels and normalisation where Netron and other tools look for them, check the file, return its opset."""
     model = onnx.load(path)
-    del model.metadata_props[:]
-    graph = model.graph
-    for part in (
-        *graph.node,
-        *graph.initializer,
-        *graph.value_info,
-        *graph.input,
-        *graph.output,
-        graph,
-        *model.functions,
-    ):
-        del part.metadata_props[:]
-        part.ClearField("doc_string")
+    strip(model)
     onnx.helper.set_model_props(model, dict(job.metadata))
     model.producer_name = "edgevit"
     if model.ByteSize() > _LARGEST_MODEL_BYTES:
         raise UnsupportedError(f"{job.model} is larger than 2 GB, which one ONNX file cannot hold.")
     onnx.checker.check_model(model)
     onnx.save(model, path)
+    return max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+
+
+_REMARKS = ("doc_string", "metadata_props")
+
+
+def strip(message: Any) -> None:
+    """Remove the remarks from every part of a model, at any depth.
+
+    The exporter leaves Python stack traces on nodes and values, in the bodies of branches and functions too: paths
+    of this machine, and most of a small file.
+    """
+    for name in _REMARKS:
+        if name in message.DESCRIPTOR.fields_by_name:
+            message.ClearField(name)
+    if message.DESCRIPTOR.name == "TensorProto":
+        return  # looking further would copy the weights
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for part in (value,) if hasattr(value, "ListFields") else value:
+                strip(part)

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from edgevit.errors import ConversionError, missing, reason
+from edgevit.errors import ConversionError, missing
 from edgevit.privacy import forbid_telemetry
 from edgevit.progress import step
 
-from .quiet import quiet
+from .quiet import converting
 from .recipe import Converted, Job, Tensor, Traced
 from .versions import versions
 
@@ -28,17 +28,15 @@ def convert(traced: Traced, job: Job) -> Converted:
         import openvino as ov
     except ImportError as exc:
         raise missing("openvino", "Exporting to OpenVINO", "export") from exc
-    with step(job.progress, "convert to OpenVINO"), quiet() as noise:
-        try:
-            model = ov.convert_model(traced.program, example_input=traced.example)
-            _name(model, traced)
-        except Exception as exc:
-            raise ConversionError(f"OpenVINO cannot express {job.model}: {reason(exc)} {noise.tail()}") from exc
+    with step(job.progress, "convert to OpenVINO"), converting(f"OpenVINO cannot express {job.model}"):
+        model = ov.convert_model(traced.program, example_input=traced.example)
+        _name(model, traced)
     if job.precision == "int8":
-        with step(job.progress, "quantise to int8", "NNCF"), quiet() as noise:
-            model = _quantise(model, traced, job, noise)
-    _annotate(model, job)
-    ov.save_model(model, str(job.folder / FILE), compress_to_fp16=job.precision == "fp16")
+        with step(job.progress, "quantise to int8", "NNCF"), converting(f"NNCF could not quantise {job.model}"):
+            model = _quantise(model, traced, job)
+    with converting(f"OpenVINO cannot write {job.model}"):
+        _annotate(model, job)
+        ov.save_model(model, str(job.folder / FILE), compress_to_fp16=job.precision == "fp16")
     return Converted(FILE, traced.inputs, traced.outputs, versions("torch", "timm", "openvino", "nncf"))
 
 
@@ -55,7 +53,7 @@ def _name(model: Any, traced: Traced) -> None:
     model.validate_nodes_and_infer_types()
 
 
-def _quantise(model: Any, traced: Traced, job: Job, noise: Any) -> Any:
+def _quantise(model: Any, traced: Traced, job: Job) -> Any:
     try:
         import nncf
     except ImportError as exc:
@@ -69,10 +67,7 @@ def _quantise(model: Any, traced: Traced, job: Job, noise: Any) -> Any:
         return {name: np.repeat(tensor, rows, axis=0)}
 
     tensors = list(job.calibration.tensors(job.spec.image))
-    try:
-        return nncf.quantize(model, nncf.Dataset(tensors, feed), subset_size=len(tensors), **static_options())
-    except Exception as exc:
-        raise ConversionError(f"NNCF could not quantise {job.model}: {reason(exc)} {noise.tail()}") from exc
+    return nncf.quantize(model, nncf.Dataset(tensors, feed), subset_size=len(tensors), **static_options())
 
 
 def static_options() -> dict[str, Any]:

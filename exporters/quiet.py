@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import logging
 import os
 import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
-_TAIL_LINES = 12
+from edgevit.errors import ConversionError, EdgevitError, reason
+
+_TAIL_LINES = 6
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _LOUD = False
 
 
@@ -22,16 +25,38 @@ def set_verbose(verbose: bool) -> None:
     _LOUD = verbose
 
 
-@dataclass
 class Noise:
-    """Hold what a converter printed."""
+    """Hold what a converter printed: readable while it is still being caught, and after."""
 
-    text: str = ""
-    lines: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self._sink: int | None = None
+        self._text = ""
+
+    @property
+    def text(self) -> str:
+        """Everything so far."""
+        if self._sink is not None:
+            _flush()
+            self._text = _read(self._sink).decode("utf-8", "replace")
+        return self._text
 
     def tail(self) -> str:
         """Return the last lines, where the reason usually stands."""
-        return "\n".join(self.lines[-_TAIL_LINES:])
+        return "\n".join([line.rstrip() for line in self.text.splitlines() if line.strip()][-_TAIL_LINES:])
+
+    def quoted(self) -> str:
+        """Return the last lines as the end of a message: set off below the sentence, or nothing."""
+        lines = self.tail().splitlines()
+        return "\n".join(["", "The converter's last words:", *(f"  {line}" for line in lines)]) if lines else ""
+
+    @contextlib.contextmanager
+    def _from(self, sink: int) -> Iterator[None]:
+        self._sink = sink
+        try:
+            yield
+        finally:
+            _ = self.text  # the last look, before the file is gone
+            self._sink = None
 
 
 @contextlib.contextmanager
@@ -50,13 +75,32 @@ def quiet() -> Iterator[Noise]:
         previous = logging.root.manager.disable
         logging.disable(logging.ERROR)
         try:
-            yield noise
+            with noise._from(sink.fileno()):
+                yield noise
         finally:
             logging.disable(previous)
-            _flush()
-            sink.seek(0)
-            noise.text = sink.read().decode("utf-8", "replace")
-            noise.lines = [line for line in noise.text.splitlines() if line.strip()]
+
+
+@contextlib.contextmanager
+def converting(fault: str, hint: str = "") -> Iterator[Noise]:
+    """Be quiet while a foreign tool works, and translate what it raises: ``fault``, its reason, its last words.
+
+    Our own errors pass as they are, and so does a full disk, which the staging folder's keeper tells.
+    """
+    with quiet() as noise:
+        try:
+            yield noise
+        except EdgevitError:
+            raise
+        except Exception as exc:
+            if isinstance(exc, OSError) and exc.errno in _DISK_FULL:
+                raise
+            raise ConversionError(f"{fault}: {reason(exc).rstrip('.')}.{hint}{noise.quoted()}") from exc
+
+
+def _read(descriptor: int) -> bytes:
+    """Read a whole file and leave its position, which is where the next line will be written."""
+    return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
 
 
 @contextlib.contextmanager

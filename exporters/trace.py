@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 
 import torch
-from torch import nn
 
-from edgevit.errors import ConversionError, reason
 from edgevit.kernels.rewrites import fuse
 from edgevit.models import Graph
 from edgevit.spec import TensorSpec
 
-from .quiet import quiet
+from .quiet import converting
 from .recipe import Traced
 
 MOST_DYNAMIC_BATCH = 64
@@ -21,17 +18,12 @@ MOST_DYNAMIC_BATCH = 64
 
 def trace(name: str, graph: Graph, *, batch: int, dynamic: bool) -> Traced:
     """Return the graph fused and traced at the asked batch; with ``dynamic`` the batch may vary from 1 to 64."""
-    module = fuse(graph.module)
+    module = fuse(graph.module).requires_grad_(False)  # fuse made a copy; no gradient is ever part of a graph
     example = graph.example(2 if dynamic else batch)
     shapes = tuple({0: torch.export.Dim("batch", min=1, max=MOST_DYNAMIC_BATCH)} for _ in example) if dynamic else None
-    with quiet() as noise:
-        try:
-            program = torch.export.export(_plain(module), example, dynamic_shapes=shapes, strict=False)
-        except Exception as exc:
-            hint = " Try without --dynamic." if dynamic else ""
-            raise ConversionError(
-                f"torch.export cannot trace the graph '{name}': {reason(exc)}{hint} {noise.tail()}"
-            ) from exc
+    hint = " Try without --dynamic." if dynamic else ""
+    with converting(f"torch.export cannot trace the graph '{name}'", hint):
+        program = torch.export.export(module, example, dynamic_shapes=shapes, strict=False)
     size = -1 if dynamic else batch
     return Traced(
         name=name,
@@ -41,14 +33,6 @@ def trace(name: str, graph: Graph, *, batch: int, dynamic: bool) -> Traced:
         inputs=tuple(_batched(t, size) for t in graph.inputs),
         outputs=tuple(_batched(t, size) for t in graph.outputs),
     )
-
-
-def _plain(module: nn.Module) -> nn.Module:
-    """Return the module with its parameters frozen, so that no gradient is ever part of a graph."""
-    frozen = copy.deepcopy(module)
-    for parameter in frozen.parameters():
-        parameter.requires_grad_(False)
-    return frozen
 
 
 def _batched(tensor: TensorSpec, size: int) -> TensorSpec:

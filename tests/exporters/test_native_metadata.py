@@ -16,6 +16,7 @@ from flatbuffers.table import Table
 import edgevit
 from edgevit.bundle import Bundle
 from edgevit.errors import EngineError
+from edgevit.exporters.onnx import strip
 from edgevit.exporters.tflite_metadata import describe
 from edgevit.runtime.engines import EngineOptions, load_engine
 
@@ -138,3 +139,31 @@ def test_a_description_is_written_for_any_labels() -> None:
 
     spec = Spec("classify", ImageSpec((8, 16), (8, 16), color="bgr"), ("ä", "b b"))
     assert Reader(describe(Job(FORMATS["litert"], "fp32", spec, Path(), model="x"))).text(0) == "x"
+
+
+def test_no_remark_is_left_in_an_onnx_file_however_deep() -> None:
+    """The exporter's remarks hold paths of this machine; branches and functions have nodes of their own."""
+    from onnx import TensorProto, helper
+
+    def told(node: Any) -> Any:
+        node.doc_string = "File /home/me/net.py"
+        node.metadata_props.add(key="pkg.torch.onnx.stack_trace", value="File /home/me/net.py")
+        return node
+
+    scalar = helper.make_tensor("c", TensorProto.FLOAT, [1], [2.5])
+    scalar.doc_string = "File /home/me/net.py"
+    inner = helper.make_graph(
+        [told(helper.make_node("Constant", [], ["y"], value=scalar))], "branch", [], [], doc_string="File /home/me"
+    )
+    branch = told(helper.make_node("If", ["b"], ["z"], then_branch=inner, else_branch=inner))
+    outer = helper.make_graph([branch], "main", [told(helper.make_tensor_value_info("b", 9, []))], [])
+    function = helper.make_function(
+        "own", "f", ["x"], ["y"], [told(helper.make_node("Relu", ["x"], ["y"]))], [helper.make_opsetid("", 18)]
+    )
+    model = helper.make_model(outer, functions=[function], opset_imports=[helper.make_opsetid("", 18)])
+    model.metadata_props.add(key="source", value="File /home/me/net.py")
+    assert model.SerializeToString().count(b"/home/me") > 12
+    strip(model)
+    assert b"/home/me" not in model.SerializeToString()
+    kept = model.graph.node[0].attribute[0].g.node[0].attribute[0].t
+    assert list(kept.float_data) == [2.5]
