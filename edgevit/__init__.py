@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .errors import EdgevitError as EdgevitError
+from .errors import missing as _missing
 from .registry import door as _door
 from .registry import list_models as list_models
 
@@ -45,13 +46,22 @@ _DOORS = {
     "verify": "edgevit.exporters.verify:verify",
 }
 
+_EXTRAS = {"ModelDef": "models", "create_model": "models", "export": "export"}
+"""The doors that need more than the base install; engines say for themselves what they lack."""
+
 __all__ = ["EdgevitError", "list_models", *_DOORS]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _DOORS:
         raise AttributeError(f"module 'edgevit' has no attribute '{name}'; it has {', '.join(sorted(__all__))}")
-    value = _door(_DOORS[name])
+    try:
+        value = _door(_DOORS[name])
+    except ModuleNotFoundError as exc:
+        package = (exc.name or "").partition(".")[0]
+        if name not in _EXTRAS or package in ("", __name__):
+            raise
+        raise _missing(package, f"edgevit.{name}", _EXTRAS[name]) from exc
     globals()[name] = value
     return value
 

@@ -25,7 +25,11 @@ from .tasks import TASKS
 
 
 def load(
-    bundle: Bundle | str | Path, *, engine: str | None = None, threads: int | None = None, precision: str | None = None
+    bundle_or_path: Bundle | str | Path,
+    *,
+    engine: str | None = None,
+    threads: int | None = None,
+    precision: str | None = None,
 ) -> Session:
     """Open a bundle and get ready to run it.
 
@@ -33,7 +37,7 @@ def load(
     otherwise (OpenVINO: fp32, bf16, fp16).
     """
     options = EngineOptions(threads, precision or "fp32")
-    opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
+    opened = bundle_or_path if isinstance(bundle_or_path, Bundle) else open_bundle(bundle_or_path)
     manifest = opened.manifest
     TASKS.load(manifest.task)
     name = engine or find_format(manifest.format).engine

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 
 import pytest
 
@@ -101,6 +103,29 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     with pytest.raises(AttributeError, match=r"module 'edgevit' has no attribute 'lode'; it has Bundle, .*verify"):
         _ = edgevit.lode
     assert not hasattr(edgevit, "__path_of_nothing__")
+
+
+WITHOUT = """
+import sys
+sys.modules["{absent}"] = None
+import edgevit
+try:
+    {call}
+except edgevit.EdgevitError as exc:
+    print(type(exc).__name__, exc)
+"""
+
+
+@pytest.mark.parametrize("absent", ["torch", "timm"])
+@pytest.mark.parametrize(
+    "call", ["edgevit.export('shvit_shapes', format='onnx')", "edgevit.create_model('levit_128s')"]
+)
+def test_the_face_without_torch_or_timm_says_what_to_install(absent: str, call: str) -> None:
+    program = WITHOUT.format(absent=absent, call=call)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    extra = "export" if "export(" in call else "models"
+    assert done.stdout.startswith("MissingDependencyError "), done.stderr
+    assert f"needs the package '{absent}', which is not installed. Type: pip install 'edgevit[{extra}]'" in done.stdout
 
 
 def test_a_submodule_is_not_a_door() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edgevit.errors import SpecError, UsageError
+from edgevit.errors import SpecError, UsageError, missing
 from edgevit.progress import Progress, Step
 from edgevit.provenance import WeightsRecord
 from edgevit.registry import MODELS, family_of
@@ -62,7 +62,12 @@ def create_model(
 
 def blueprint_of(name: str, num_classes: int | None = None, size_hw: tuple[int, int] | None = None) -> Blueprint:
     """Build the untrained module of a name; ``timm/<name>`` and typing errors go to timm's side."""
-    module = MODELS.load(name if name in MODELS else _TIMM_ROAD)
+    try:
+        module = MODELS.load(name if name in MODELS else _TIMM_ROAD)
+    except ModuleNotFoundError as exc:
+        if exc.name != "timm":
+            raise
+        raise missing("timm", f"Building {name}", "models") from exc
     plan: Blueprint = module.blueprint(name, num_classes=num_classes, size_hw=size_hw)
     return plan
 
