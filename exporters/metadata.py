@@ -9,7 +9,10 @@ from edgevit.models import ModelDef
 
 
 def native_metadata(model: ModelDef) -> Mapping[str, str]:
-    """Return name -> text: labels, normalisation, licences. Numbers in 0..1; lists as JSON."""
+    """Return name -> text: labels, normalisation, what comes out, licences. Numbers in 0..1; lists as JSON.
+
+    ``layout`` is the model's own; a format that turns the axes around says so where it writes.
+    """
     image = model.spec.image
     return {
         "model": model.name,
@@ -23,6 +26,8 @@ def native_metadata(model: ModelDef) -> Mapping[str, str]:
         "fit": image.fit,
         "interpolation": image.interpolation,
         "antialias": json.dumps(image.antialias),
+        "layout": image.layout,
+        "output": model.spec.output,
         "weights": "trained" if model.weights.trained else "UNTRAINED",
         "weights_licence": model.weights.licence,
         "code_licence": model.code_licence,

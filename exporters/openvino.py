@@ -67,7 +67,9 @@ def _quantise(model: Any, traced: Traced, job: Job) -> Any:
         return {name: np.repeat(tensor, rows, axis=0)}
 
     tensors = list(job.calibration.tensors(job.spec.image))
-    return nncf.quantize(model, nncf.Dataset(tensors, feed), subset_size=len(tensors), **static_options())
+    made = nncf.quantize(model, nncf.Dataset(tensors, feed), subset_size=len(tensors), **static_options())
+    # NNCF leaves squeeze-and-excite blocks in float; their weights alone go to 8 bits, a quarter less in small files.
+    return nncf.compress_weights(made, mode=nncf.CompressWeightsMode.INT8_SYM)
 
 
 def static_options() -> dict[str, Any]:
@@ -96,7 +98,7 @@ def _annotate(model: Any, job: Job) -> None:
         "scale_values": " ".join(f"{255 * v:.6g}" for v in image.std),
         "reverse_input_channels": str(image.color == "rgb"),
         "resize_type": "crop" if image.fit == "shorter" else "standard",
-        "output_raw_scores": "True",
+        "output_raw_scores": str(job.spec.output == "logits"),  # True asks the reader for a softmax
         "topk": str(job.spec.topk),
     }
     for key, value in info.items():

@@ -22,6 +22,10 @@ _IDENTIFIER = b"M001"
 _PARSER = "1.0.0"
 _IMAGE_PROPERTIES, _NORMALISATION, _AXIS_LABELS, _RGB = 2, 1, 2, 1
 _TABLE, _BYTE, _WORD = "UOffsetT", "Uint8", "Uint32"
+_OUTPUTS = {
+    "logits": "one logit a class, before softmax",
+    "probabilities": "one probability a class, after softmax",
+}
 
 Field = tuple[int, str, Any]
 
@@ -85,8 +89,8 @@ def describe(job: Job) -> bytes:
     scores = _table(
         builder,
         [
-            (0, _TABLE, text("logits")),
-            (1, _TABLE, text("one logit a class, before softmax")),
+            (0, _TABLE, text(job.spec.output)),
+            (1, _TABLE, text(_OUTPUTS[job.spec.output])),
             (6, _TABLE, _list(builder, labels)),
         ],
     )

@@ -14,7 +14,6 @@ from edgevit.provenance import WeightsRecord
 from edgevit.spec import Spec, TensorSpec
 
 INPUT_NAME = "image"
-OUTPUT_NAME = "logits"
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +34,8 @@ class Graph:
 class ModelDef:
     """Define a model: ``module`` (torch, eval, float32, on the CPU), ``spec``, ``weights``, and ``graphs`` to export.
 
-    A classifier has one graph, ``main``: (N, 3, H, W) float32 to (N, classes).
+    A classifier has one graph, ``main``: (N, 3, H, W) float32 to (N, classes); the output is named what it is,
+    ``logits`` or ``probabilities``.
     """
 
     name: str
@@ -49,7 +49,7 @@ class ModelDef:
         """Return the graphs by name."""
         height, width = self.spec.image.size_hw
         inputs = (TensorSpec(INPUT_NAME, (1, 3, height, width)),)
-        return {"main": Graph(self.module, inputs, (TensorSpec(OUTPUT_NAME, (1, self.num_classes)),))}
+        return {"main": Graph(self.module, inputs, (TensorSpec(self.spec.output, (1, self.num_classes)),))}
 
     @property
     def num_classes(self) -> int:
@@ -70,6 +70,11 @@ class ModelDef:
 
         Without ``weights`` the module counts as trained by its owner, with its licence unknown.
         """
+        if spec.image.layout != "nchw":
+            raise SpecError(
+                f"A torch module takes (N, 3, height, width), so the spec must say layout='nchw', not "
+                f"'{spec.image.layout}'. An exporter whose format wants another layout turns the axes itself."
+            )
         own = copy.deepcopy(module).float().cpu().eval()
         outputs = classes_of(own, spec)
         labels = spec.labels or tuple(f"class {i}" for i in range(outputs))
@@ -81,7 +86,12 @@ class ModelDef:
         return cls(name, own, replace(spec, labels=labels), record, code_licence)
 
     def at_size(self, size_hw: tuple[int, int]) -> ModelDef:
-        """Return the same model for another input size, if its module can take it."""
+        """Return the same model for another input size, if its module can take it.
+
+        The share that the centre crop keeps is taken from the two sizes, which are whole numbers: ``resize_hw`` may be
+        a few pixels from what the share itself gives. A model made by name has the share, so ask there for a size:
+        ``create_model(name, imgsz=...)``.
+        """
         if size_hw == self.spec.image.size_hw:
             return self
         spec = replace(self.spec, image=self.spec.image.scaled_to(size_hw))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,14 @@ from flatbuffers.table import Table
 import edgevit
 from edgevit.bundle import Bundle
 from edgevit.errors import EngineError
+from edgevit.exporters.metadata import native_metadata
 from edgevit.exporters.onnx import strip
+from edgevit.exporters.openvino import _annotate as annotate_ir
+from edgevit.exporters.recipe import Job
 from edgevit.exporters.tflite_metadata import describe
+from edgevit.formats import FORMATS
 from edgevit.runtime.engines import EngineOptions, load_engine
+from edgevit.spec import ImageSpec, OutputKind, Spec
 
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
 
@@ -118,6 +124,26 @@ def test_an_ir_tells_model_api_what_it_is(openvino: Bundle) -> None:
     assert json.loads(model.get_rt_info(["edgevit"]).astype(str))["weights"] == "UNTRAINED"
 
 
+@pytest.mark.parametrize(("output", "softmax"), [("logits", True), ("probabilities", False)])
+def test_what_comes_out_is_told_in_every_format(output: OutputKind, softmax: bool) -> None:
+    """Readers of an IR put a softmax behind it where ``output_raw_scores`` is True (DL Streamer among them)."""
+    import openvino as ov
+
+    model = small_nets.model_def()
+    model = replace(model, spec=replace(model.spec, output=output))
+    metadata = native_metadata(model)
+    assert (metadata["output"], metadata["layout"]) == (output, "nchw")
+    job = Job(FORMATS["litert"], "fp32", model.spec, Path(), model="x", metadata=metadata)
+    scores = Reader(describe(job)).item(3).item(3)
+    assert scores.text(0) == output
+    assert ("before softmax" in scores.text(1)) is softmax
+    image = ov.opset13.parameter([1, 3], np.float32, "image")
+    ir = ov.Model([ov.opset13.relu(image).output(0)], [image], "x")
+    annotate_ir(ir, job)
+    assert ir.get_rt_info(["model_info", "output_raw_scores"]).astype(str) == str(softmax)
+    assert json.loads(ir.get_rt_info(["edgevit"]).astype(str))["output"] == output
+
+
 def test_a_damaged_ir_is_one_sentence(openvino: Bundle, tmp_path: Path) -> None:
     (tmp_path / "model.xml").write_text(openvino.graph_file().read_text()[:500])
     with pytest.raises(EngineError, match=r"OpenVINO .* cannot open"):
@@ -133,10 +159,6 @@ def test_openvino_computes_in_what_it_says(openvino: Bundle) -> None:
 
 
 def test_a_description_is_written_for_any_labels() -> None:
-    from edgevit.exporters.recipe import Job
-    from edgevit.formats import FORMATS
-    from edgevit.spec import ImageSpec, Spec
-
     spec = Spec("classify", ImageSpec((8, 16), (8, 16), color="bgr"), ("ä", "b b"))
     assert Reader(describe(Job(FORMATS["litert"], "fp32", spec, Path(), model="x"))).text(0) == "x"
 
