@@ -15,7 +15,7 @@ from typing import Any
 
 import timm
 from timm.data import ImageNetInfo, infer_imagenet_subset
-from timm.models import get_pretrained_cfg, is_model
+from timm.models import get_arch_pretrained_cfgs, get_pretrained_cfg, is_model
 from torch import nn
 
 from edgevit.errors import UnsupportedError, reason
@@ -59,8 +59,7 @@ def blueprint(name: str, *, num_classes: int | None, size_hw: tuple[int, int] | 
     """Build the module of a name, untrained, with the preprocessing of its published weights."""
     timm_name, family = timm_name_of(name)
     card = card_of(timm_name)
-    image = image_spec(card)
-    image = image.scaled_to(size_hw) if size_hw else image
+    image = image_spec(card, size_hw)
     classes = num_classes or int(card["num_classes"])
     labels, label_ids = labels_for(card) if classes == card["num_classes"] else ((), ())
     facts = _FAMILY_FACTS[family]
@@ -93,7 +92,11 @@ def timm_name_of(name: str) -> tuple[str, str]:
 
 def card_of(timm_name: str) -> dict[str, Any]:
     """Return timm's card of a name's default weights (``name`` or ``name.tag``)."""
-    config = get_pretrained_cfg(timm_name)
+    try:
+        config = get_pretrained_cfg(timm_name)
+    except RuntimeError as exc:  # the name is known, what follows its dot is not
+        known = [f"{_TIMM}{other}" for other in get_arch_pretrained_cfgs(timm_name)]
+        raise unknown_name("model", f"{_TIMM}{timm_name}", known, ask=f"edgevit export {known[0]}") from exc
     if config is None:
         raise UnsupportedError(f"timm has no weights' card for '{timm_name}', so its preprocessing is unknown.")
     card: dict[str, Any] = config.to_dict()
@@ -102,9 +105,9 @@ def card_of(timm_name: str) -> dict[str, Any]:
     return card
 
 
-def image_spec(card: Mapping[str, Any]) -> ImageSpec:
-    """Read the preprocessing from timm's card."""
-    height, width = card["input_size"][1:]
+def image_spec(card: Mapping[str, Any], size_hw: tuple[int, int] | None = None) -> ImageSpec:
+    """Read the preprocessing from timm's card, for its own input size or another; the crop's share stays the same."""
+    height, width = size_hw or card["input_size"][1:]
     crop = float(card.get("crop_pct") or 0.875)
     interpolation = card.get("interpolation") or "bilinear"
     if interpolation not in _INTERPOLATIONS:

@@ -21,6 +21,7 @@ from .live import make_live
 from .weights import LocalWeights, WeightChoice, choose, fetch, read
 
 _MOST_LABELS_BYTES = 4 << 20
+_OWN = ("file", "url")
 _TIMM_ROAD = "mobilevit_s"
 """Any name of timm's classifiers: it leads to the module that builds ``timm/<name>`` too."""
 
@@ -41,13 +42,16 @@ def create_model(
 
     ``weights``: None (shipped ones, else the hub's), ``shipped``, ``hub``, a file, an https URL ending in
     ``#sha256=...``, or ``random`` (seeded, every branch alive, marked UNTRAINED). ``labels``: names, or a file
-    with one a line.
+    with one a line. Your own weights (a file, an address) with ``num_classes`` and no labels get ``class 0``,
+    ``class 1`` and so on: as many classes as the published weights have need not be the same ones.
     ``mean`` and ``std`` (in 0..1) are those of your own training, where they differ from the published weights'.
     """
     names = read_labels(labels)
     classes = count_classes(num_classes, names)
     plan = blueprint_of(name, classes, size_of(imgsz))
     choice = choose(weights, name=name)
+    if choice.kind in _OWN and num_classes and not names:
+        plan = _nameless(plan)
     record = _fill(plan, choice, seed=seed, progress=progress)
     spec = Spec(
         task="classify",
@@ -87,6 +91,10 @@ def describe(name: str) -> dict[str, Any]:
         "published_weights": plan.hub.get("hf_hub_id") or plan.hub.get("url"),
         "notes": list(plan.notes),
     }
+
+
+def _nameless(plan: Blueprint) -> Blueprint:
+    return replace(plan, labels=tuple(f"class {i}" for i in range(len(plan.labels))), label_ids=())
 
 
 def _fill(plan: Blueprint, choice: WeightChoice, *, seed: int, progress: Progress | None) -> WeightsRecord:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import edgevit
 from edgevit.errors import DownloadError, SpecError, UnknownNameError, UnsupportedError, UsageError, WeightsError
 from edgevit.models import ModelDef, create_model, describe
 from edgevit.models.classifiers import card_of, image_spec
-from edgevit.models.create import read_labels, size_of
+from edgevit.models.create import blueprint_of, read_labels, size_of
 from edgevit.registry import MODEL_FAMILIES
 from edgevit.spec import ImageSpec, Spec
 
@@ -95,6 +96,37 @@ def test_another_size_reaches_models_that_are_built_for_one() -> None:
         assert model.module(torch.zeros(1, 3, 192, 192)).shape == (1, 1000)
 
 
+@pytest.mark.parametrize("name", ["levit_128s", "mobilevit_s", "efficientvit_m0", "timm/resnet18"])
+@pytest.mark.parametrize("size_hw", [(288, 288), (192, 256), (96, 96)])
+def test_another_size_is_preprocessed_as_timm_would(name: str, size_hw: tuple[int, int]) -> None:
+    from timm.data import create_transform, resolve_data_config
+
+    card = card_of(name.removeprefix("timm/"))
+    wanted = resolve_data_config({"input_size": (3, *size_hw)}, pretrained_cfg=card)
+    resize = create_transform(**wanted).transforms[0]
+    size = resize.size if isinstance(resize.size, (tuple, list)) else (resize.size, resize.size)
+    assert image_spec(card, size_hw).resize_hw == tuple(size)
+
+
+def test_the_size_that_was_asked_for_reaches_the_preprocessing() -> None:
+    assert blueprint_of("levit_128s", size_hw=(288, 288)).image.resize_hw == (320, 320)
+
+
+@pytest.mark.parametrize(("name", "published"), [("shvit_shapes", 10), ("timm/mobilenetv3_small_050", 1000)])
+def test_own_weights_with_as_many_classes_do_not_get_the_published_names(
+    tmp_path: Path, name: str, published: int
+) -> None:
+    plan = blueprint_of(name)
+    torch.save(plan.module.state_dict(), tmp_path / "best.pth")
+    own = create_model(name, tmp_path / "best.pth", num_classes=published)
+    assert own.spec.labels[:2] == ("class 0", "class 1")
+    assert own.num_classes == published
+    assert own.spec.label_ids == ()
+    assert create_model(name, tmp_path / "best.pth").spec.labels == plan.labels, "the authors' file"
+    named = create_model(name, tmp_path / "best.pth", num_classes=published, labels=plan.labels)
+    assert named.spec.labels == plan.labels
+
+
 def test_without_a_network_the_default_names_the_choices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEVIT_CACHE", str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -121,6 +153,14 @@ def test_unknown_names_are_answered_with_the_nearest(name: str, told: str) -> No
         create_model(name, "random")
 
 
+def test_an_unknown_tag_of_a_known_net_is_answered_with_the_nearest() -> None:
+    with pytest.raises(
+        UnknownNameError, match=r"'timm/resnet18\.a1_in2k'\. Did you mean timm/resnet18\.a1_in1k"
+    ) as told:
+        create_model("timm/resnet18.a1_in2k", "random")
+    assert "Type: edgevit export timm/resnet18." in str(told.value)
+
+
 def test_what_is_no_classifier_is_told() -> None:
     with pytest.raises(UnsupportedError, match="not a classifier"):
         create_model("timm/vit_small_patch14_dinov2", "random")
@@ -137,7 +177,7 @@ def test_what_is_no_classifier_is_told() -> None:
         ({"imgsz": 4}, "imgsz"),
         ({"imgsz": (64, 64, 64)}, "imgsz"),
         ({"mean": (1, 2)}, "mean must be three"),
-        ({"std": (0, 1, 1)}, "std must be above zero"),
+        ({"std": (0, 1, 1)}, "std must be"),
         ({"mean": (123.7, 116.3, 103.5)}, "mean must be three numbers from 0 to 1"),
     ],
 )
@@ -182,6 +222,19 @@ def test_any_torch_classifier_becomes_a_model() -> None:
 def test_a_module_that_is_no_classifier_is_told(module: nn.Module, told: str) -> None:
     with pytest.raises(SpecError, match=told):
         ModelDef.from_module(module, SPEC)
+
+
+def test_a_contract_that_torch_cannot_keep_is_refused_before_any_work() -> None:
+    upright = replace(SPEC, image=replace(SPEC.image, layout="nhwc"))
+    with pytest.raises(SpecError, match=r"layout='nchw', not 'nhwc'"):
+        ModelDef.from_module(nn.Sequential(nn.Flatten(), nn.Linear(768, 3)), upright)
+
+
+def test_the_output_is_named_what_it_is() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(768, 3), nn.Softmax(1))
+    assert ModelDef.from_module(net, SPEC).graphs["main"].outputs[0].name == "logits"
+    sure = ModelDef.from_module(net, replace(SPEC, output="probabilities"))
+    assert sure.graphs["main"].outputs[0].name == "probabilities"
 
 
 def test_the_face_creates_models() -> None:
