@@ -14,20 +14,27 @@ changes. What a device builds from it lives in a cache beside it.
 * ``operations``: arithmetic that the app does itself, named and versioned (``preprocess: image/1``).
 * ``spec`` ``labels`` ``label_ids``: the contract of ``edgevit.spec``.
 * ``proof``: graph -> ``executed`` | ``interpreted`` | ``graph-only``; ``verification``: the gates and the figures.
-* ``golden``: ``{file, ...}``, an npz with one built-in picture (``picture``, RGB), its input tensor (``input``) and the
-  file's outputs (``output``): any runtime can test itself with it.
-* ``reference``: ``{file, ...}``, an npz with the pixels after resize and crop and the outputs of the model in torch.
+* ``golden``: ``{file, relative_tolerance}``, an npz with one built-in picture (``picture``, RGB), its input tensor
+  (``input``) and the file's outputs (``output``): any runtime can test itself with it.
+* ``reference``: ``{file, noise_relative}``, an npz with the pixels after resize and crop (``pixels``) and the outputs
+  of the model in torch (``outputs``).
 * ``provenance``: weights (source, sha256, licence, trained or not), licence of the code, tool versions, command,
   hashes of the calibration pictures.
 * ``files``: path -> ``{sha256, bytes}`` for every file but the manifest. A path MUST be relative, ``/``-separated,
-  without ``..``, and unlike every other one when case is ignored. Symlinks MUST NOT appear.
+  without ``..``, unlike every other one when case is ignored, and none may be another's folder. Symlinks MUST NOT
+  appear, nor any file that is not listed, in the folder or in the zip; only what systems drop into every folder
+  (``.DS_Store``, ``Thumbs.db``, ``desktop.ini``, ``._*``) is let lie, and never opened.
+
+Bounds, so that a stranger's manifest can be read without fear: text is at most 64 KiB, JSON 32 levels deep, numbers
+finite; a tensor has 1 to 8 dimensions, each -1 or from 1, the first (the batch) at most 1024, at most 2^29 numbers in
+all; a picture's side is at most 8192; ``precision`` and ``dtype`` are words of the tables in ``formats.py`` and
+``manifest.py``; ``minimum`` is numbers with dots. ``task`` repeats ``spec.task``. A reader MUST refuse an operation or
+a task that it does not know, and an engine older than ``minimum``. ONNX weights outside the model file MUST be listed.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import hashlib
 import os
 import shutil
 import tempfile
@@ -37,11 +44,12 @@ from pathlib import Path
 from typing import Any
 
 from . import archive
-from .errors import BundleError, ChecksumError, EnvironmentFault, UnsafePathError, UsageError
-from .manifest import MANIFEST_NAME, FileRecord, Manifest, check_names, parse
-
-_MANIFEST_LIMIT_BYTES = 16 << 20
-_CHUNK_BYTES = 1 << 20
+from .disk import cannot_write, is_our_write, put_in_place, reading, sync
+from .disk import sha256_of as sha256_of
+from .errors import BundleError, UnsafePathError, UsageError
+from .manifest import FileRecord, Manifest, parse
+from .names import MANIFEST_NAME, check_names, is_dropping
+from .seals import check_digest, check_size, unlisted_file
 
 
 @dataclass(frozen=True)
@@ -69,10 +77,10 @@ class Bundle:
         proof_files = {self.manifest.golden["file"], self.manifest.reference["file"]}
         return sum(f.size_bytes for name, f in self.manifest.files.items() if name not in proof_files)
 
-    def to_zip(self, path: str | Path) -> Path:
-        """Write the bundle as one ``.zip`` file, which opens like the folder."""
+    def to_zip(self, path: str | Path, *, force: bool = False) -> Path:
+        """Write the bundle as one ``.zip`` file, which opens like the folder. ``force`` replaces a file."""
         target = Path(path)
-        archive.pack(self.path, [MANIFEST_NAME, *self.manifest.files], target)
+        archive.pack(self.path, [MANIFEST_NAME, *self.manifest.files], target, force=force)
         return target
 
     def __repr__(self) -> str:
@@ -85,15 +93,19 @@ def open_bundle(path: str | Path, *, check: bool = True) -> Bundle:
 
     ``check=False`` leaves out the checksums only, for a bundle that was opened before.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise UsageError(f"A bundle is opened by the path of its folder or .zip, not by {type(path).__name__}.")
     where = Path(path)
-    if not (where.is_file() and where.suffix.lower() == ".zip"):
-        return _open_folder(where, where, check=check)
-    folder = archive.unpack(where, _MANIFEST_LIMIT_BYTES)
-    try:
-        return _open_folder(folder, where, check=check)
-    except BundleError:  # perhaps it is the cache that was damaged, not the zip
-        shutil.rmtree(folder, ignore_errors=True)
-        return _open_folder(archive.unpack(where, _MANIFEST_LIMIT_BYTES), where, check=check)
+    with reading(where):
+        if not (where.is_file() and where.suffix.lower() == ".zip"):
+            return _open_folder(where, where, check=check)
+        folder, manifest = archive.unpack(where)
+        if manifest is None:
+            try:
+                return _open_folder(folder, where, check=check)
+            except BundleError:  # the zip is sound so far, so it is the cache that was damaged
+                folder, manifest = archive.unpack(where, again=True)
+        return Bundle(folder, manifest) if manifest else _open_folder(folder, where, check=check)
 
 
 def _open_folder(folder: Path, where: Path, *, check: bool) -> Bundle:
@@ -105,18 +117,32 @@ def _open_folder(folder: Path, where: Path, *, check: bool) -> Bundle:
     manifest = parse(_read_manifest(folder, where), where=str(where))
     for name, record in manifest.files.items():
         _check_file(folder, name, record, where=where, content=check)
+    for name in _names_in(folder):
+        if name != MANIFEST_NAME and name not in manifest.files and not is_dropping(name):
+            raise unlisted_file(where, name)
     return Bundle(folder, manifest)
+
+
+def _names_in(folder: Path) -> Iterator[str]:
+    """Yield everything in a folder that is no folder, links to folders too."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from (f"{entry.name}/{name}" for name in _names_in(folder / entry.name))
+            else:
+                yield entry.name
 
 
 def _read_manifest(folder: Path, where: Path) -> str:
     path = folder / MANIFEST_NAME
     if not path.is_file() or path.is_symlink():
         raise BundleError(f"{where}: there is no {MANIFEST_NAME} in it, so it is not a bundle.")
-    if path.stat().st_size > _MANIFEST_LIMIT_BYTES:
-        raise BundleError(f"{where}: {MANIFEST_NAME} is larger than {_MANIFEST_LIMIT_BYTES >> 20} MiB; no bundle's is.")
+    most = archive.MANIFEST_LIMIT_BYTES
+    if path.stat().st_size > most:
+        raise BundleError(f"{where}: {MANIFEST_NAME} is larger than {most >> 20} MiB; no bundle's is.")
     try:
         return path.read_text(encoding="utf-8")
-    except (UnicodeDecodeError, OSError) as exc:
+    except UnicodeDecodeError as exc:
         raise BundleError(f"{where}: {MANIFEST_NAME} cannot be read as UTF-8 text ({exc}).") from exc
 
 
@@ -127,32 +153,17 @@ def _check_file(folder: Path, name: str, record: FileRecord, *, where: Path, con
         raise UnsafePathError(f"{where}: '{name}' is a symlink; a bundle holds plain files only.")
     if not path.is_file():
         raise BundleError(f"{where}: the manifest names '{name}', which is missing. Copy the whole folder again.")
-    size_bytes = path.stat().st_size
-    if size_bytes != record.size_bytes:
-        raise ChecksumError(
-            f"{where}: '{name}' has {size_bytes} bytes and was sealed with {record.size_bytes}; it was cut or changed. "
-            "Copy the bundle again."
-        )
-    if content and sha256_of(path) != record.sha256:
-        raise ChecksumError(
-            f"{where}: '{name}' is not the file that was sealed (its sha256 differs). Copy the bundle again."
-        )
-
-
-def sha256_of(path: Path) -> str:
-    """Hash a file without reading it whole."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+    check_size(where, name, path.stat().st_size, record)
+    if content:
+        check_digest(where, name, sha256_of(path), record)
 
 
 @contextlib.contextmanager
 def staging(out: str | Path, *, force: bool = False) -> Iterator[Path]:
     """Give a folder beside ``out`` to build a bundle in; it is removed unless it was sealed.
 
-    ``out`` is checked first, so that a long export does not end in "already exists".
+    ``out`` is checked first, so that a long export does not end in "already exists". An error of writing there is said
+    in words; one that is about another file passes as it is.
     """
     target = Path(out)
     check_out(target, force=force)
@@ -160,11 +171,13 @@ def staging(out: str | Path, *, force: bool = False) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
     except OSError as exc:
-        raise _cannot_write(target, exc) from exc
+        raise cannot_write(target, exc) from exc
     try:
         yield folder
     except OSError as exc:
-        raise _cannot_write(target, exc) from exc
+        if is_our_write(exc, folder, target):
+            raise cannot_write(target, exc) from exc
+        raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -198,43 +211,13 @@ def seal(folder: Path, manifest: Manifest, out: str | Path, *, force: bool = Fal
         (folder / MANIFEST_NAME).write_text(text, encoding="utf-8")
         folder.chmod(0o755)  # mkdtemp made it private
         for name in [*names, MANIFEST_NAME]:
-            _sync(folder / name)
-        _sync(folder)
-        _rename(folder, target)
-        _sync(target.parent)
+            sync(folder / name)
+        sync(folder)
+        put_in_place(folder, target)
+        sync(target.parent)
     except OSError as exc:
-        raise _cannot_write(target, exc) from exc
+        raise cannot_write(target, exc) from exc
     return Bundle(target, sealed)
-
-
-def _rename(folder: Path, target: Path) -> None:
-    """Put the new folder in place; an older bundle steps aside first and is removed last."""
-    old = folder.with_name(folder.name + ".old")
-    if target.exists():
-        target.rename(old)
-    try:
-        folder.rename(target)
-    except OSError:
-        if old.exists():
-            old.rename(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _cannot_write(target: Path, exc: OSError) -> EnvironmentFault:
-    if exc.errno == errno.ENOSPC:
-        return EnvironmentFault(f"{target}: no space left on the device. Free some, or choose another --out.")
-    if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return EnvironmentFault(f"{target}: not allowed to write there ({exc.strerror}). Choose another --out.")
-    return EnvironmentFault(f"{target}: cannot be written ({exc.strerror or exc}).")
 
 
 def summary(bundle: Bundle) -> dict[str, Any]:

@@ -65,3 +65,18 @@ def check_precision(target: Format, precision: str) -> str:
             f"Type: --precision {target.precisions[0]}"
         )
     return precision
+
+
+def older(version: str, minimum: str) -> bool:
+    """Tell whether a version is older than the minimum; words in a version (``rc1``) do not count."""
+    return _numbers(version) < _numbers(minimum)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    numbers = []
+    for part in version.split("."):
+        digits = part[: len(part) - len(part.lstrip("0123456789"))]
+        if not digits:
+            break
+        numbers.append(int(digits))
+    return tuple(numbers)

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-import unicodedata
+import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import SchemaError, SpecError, UnsafePathError
+from .formats import PRECISIONS
+from .names import MANIFEST_NAME as MANIFEST_NAME
+from .names import check_names as check_names
 from .provenance import Provenance
+from .reading import Table, read_json
 from .spec import Spec, TensorSpec
 
 SCHEMA = 1
-MANIFEST_NAME = "manifest.json"
 PROOFS = ("executed", "interpreted", "graph-only")
 
+DTYPES = ("float32", "float16", "bfloat16", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64",
+          "uint64", "bool")  # fmt: skip
+MOST_ROWS = 1024
+"""The largest batch."""
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_TOO_LONG = 255
+_VERSION = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6}){0,5}")
+_MOST_DIMENSIONS = 8
+_MOST_OF_A_DIMENSION = 1 << 20
+_MOST_ELEMENTS = 1 << 29
+"""2 GiB of float32: more than any device has for one tensor, and less than what ends a workstation."""
+_MOST_FILE_BYTES = 1 << 40
+_MOST_RELATIVE = 100.0
 
 
 @dataclass(frozen=True)
@@ -100,97 +115,123 @@ class Manifest:
 def parse(text: str, *, where: str) -> Manifest:
     """Read manifest.json. Each way in which it can be wrong has its own sentence."""
     try:
-        data = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as exc:
-        raise SchemaError(f"{where}: the manifest is not JSON ({exc}). Export the model again.") from exc
+        data = read_json(text)
+    except SchemaError as exc:
+        raise SchemaError(f"{where}: the manifest is {exc}. Export the model again.") from exc
     if not isinstance(data, dict):
         raise SchemaError(f"{where}: the manifest must be a JSON object, not {type(data).__name__}.")
     schema = data.get("schema")
-    if schema != SCHEMA or isinstance(schema, bool):
+    if schema != SCHEMA or not isinstance(schema, int) or isinstance(schema, bool):
         raise SchemaError(
-            f"{where}: the manifest has schema {schema!r}; this edgevit reads schema {SCHEMA}. "
+            f"{where}: the manifest has schema {reprlib.repr(schema)}; this edgevit reads schema {SCHEMA}. "
             "Install the edgevit that made the bundle, or export the model again."
         )
     try:
-        return _build(data)
+        return _build(Table(data))
+    except SchemaError as exc:
+        raise SchemaError(f"{where}: the manifest breaks what schema {SCHEMA} promises: {exc}") from exc
     except (SpecError, UnsafePathError) as exc:
         raise type(exc)(f"{where}: {exc}") from exc
-    except (KeyError, TypeError, ValueError, AttributeError) as exc:
-        raise SchemaError(
-            f"{where}: the manifest misses or misspells what schema {SCHEMA} promises ({exc!r})."
-        ) from exc
 
 
-def _build(data: dict[str, Any]) -> Manifest:
-    files = {name: _file_record(name, record) for name, record in data["files"].items()}
+def _build(data: Table) -> Manifest:
+    files = {name: _file_record(record) for name, record in data.entries("files")}
     check_names(files)
-    proof = data["proof"]
-    graphs = {name: _graph(graph, proof[name]) for name, graph in data["graphs"].items()}
+    proof = data.table("proof")
+    graphs = {name: _graph(name, graph, proof) for name, graph in data.entries("graphs")}
     if not graphs:
-        raise ValueError("no graphs")
-    for name in [g.file for g in graphs.values()] + [data[key]["file"] for key in ("golden", "reference")]:
+        raise SchemaError("'graphs' is empty; a bundle has at least one.")
+    golden, reference = (_evidence(data.table(key)) for key in ("golden", "reference"))
+    for name in [*(g.file for g in graphs.values()), golden["file"], reference["file"]]:
         if name not in files:
-            raise ValueError(f"'{name}' is not in the list of files")
-    spec = Spec.from_dict({**data["spec"], "labels": data["labels"], "label_ids": data["label_ids"]})
+            raise SchemaError(f"'{name}' is not in the list of files.")
     return Manifest(
-        model=_text(data["model"]),
-        spec=spec,
-        format=_text(data["format"]),
-        precision=_text(data["precision"]),
-        engine={_text(k): _text(v) for k, v in data["engine"].items()},
+        model=data.text("model"),
+        spec=_spec(data),
+        format=data.text("format"),
+        precision=data.one_of("precision", PRECISIONS),
+        engine=_engine(data.table("engine")),
         graphs=graphs,
-        provenance=Provenance.from_dict(data["provenance"]),
-        verification=dict(data["verification"]),
-        golden=dict(data["golden"]),
-        reference=dict(data["reference"]),
+        provenance=Provenance.from_table(data.table("provenance")),
+        verification=_verification(data.table("verification")),
+        golden=golden,
+        reference=reference,
         files=files,
-        device=data.get("device"),
-        state=tuple({"from": _text(s["from"]), "to": _text(s["to"])} for s in data["state"]),
-        operations={_text(k): _text(v) for k, v in data["operations"].items()},
+        device=data.text("device") if data.data.get("device") is not None else None,
+        state=tuple({key: s.text(key) for key in ("from", "to")} for s in data.tables("state")),
+        operations=data.words("operations"),
     )
 
 
-def _graph(data: Mapping[str, Any], proof: str) -> GraphFile:
-    if proof not in PROOFS:
-        raise ValueError(f"proof {proof!r} is none of {', '.join(PROOFS)}")
-    tensors = {key: tuple(_tensor(t) for t in data[key]) for key in ("inputs", "outputs")}
-    if not tensors["inputs"] or not tensors["outputs"]:
-        raise ValueError("a graph without inputs or outputs")
-    return GraphFile(_text(data["file"]), _text(data["entry"]), tensors["inputs"], tensors["outputs"], proof)
+def _spec(data: Table) -> Spec:
+    names = {key: list(data.texts(key)) for key in ("labels", "label_ids")}
+    spec = Spec.from_dict({**data.table("spec").data, **names})
+    if data.text("task") != spec.task:
+        raise SchemaError(f"'task' is {data.text('task')!r} and 'spec.task' {spec.task!r}; they must be the same.")
+    return spec
 
 
-def _tensor(data: Mapping[str, Any]) -> TensorSpec:
-    return TensorSpec(_text(data["name"]), tuple(int(n) for n in data["shape"]), _text(data["dtype"]))
+def _graph(name: str, data: Table, proof: Table) -> GraphFile:
+    tensors = {key: tuple(_tensor(t) for t in data.tables(key)) for key in ("inputs", "outputs")}
+    for key, found in tensors.items():
+        if not found or len({t.name for t in found}) != len(found):
+            raise SchemaError(f"'{data.place}.{key}' must be tensors, at least one, each with a name of its own.")
+    return GraphFile(
+        data.text("file"), data.text("entry"), tensors["inputs"], tensors["outputs"], proof.one_of(name, PROOFS)
+    )
+
+
+def _tensor(data: Table) -> TensorSpec:
+    shape = data.wholes("shape", -1, _MOST_OF_A_DIMENSION)
+    elements = math.prod(abs(n) for n in shape)
+    if not 1 <= len(shape) <= _MOST_DIMENSIONS or shape[0] > MOST_ROWS or not 1 <= elements <= _MOST_ELEMENTS:
+        raise SchemaError(
+            f"'{data.place}.shape' must be 1 to {_MOST_DIMENSIONS} dimensions, each -1 or from 1, the first at most "
+            f"{MOST_ROWS}, of at most {_MOST_ELEMENTS} numbers in all, not {reprlib.repr(list(shape))}."
+        )
+    return TensorSpec(data.text("name"), shape, data.one_of("dtype", DTYPES))
 
 
 def _tensors(tensors: Iterable[TensorSpec]) -> list[dict[str, Any]]:
     return [{"name": t.name, "shape": list(t.shape), "dtype": t.dtype} for t in tensors]
 
 
-def _file_record(name: str, data: Mapping[str, Any]) -> FileRecord:
-    if not _SHA256.fullmatch(data["sha256"]) or int(data["bytes"]) < 0:
-        raise ValueError(f"the record of '{name}' is not a sha256 and a size")
-    return FileRecord(data["sha256"], int(data["bytes"]))
+def _file_record(data: Table) -> FileRecord:
+    digest = data.text("sha256")
+    if not _SHA256.fullmatch(digest):
+        raise SchemaError(f"'{data.place}.sha256' must be 64 hexadecimal digits in lower case.")
+    return FileRecord(digest, data.whole("bytes", 0, _MOST_FILE_BYTES))
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} should be text")
-    return value
+def _engine(data: Table) -> dict[str, str]:
+    minimum = data.text("minimum")
+    if not _VERSION.fullmatch(minimum):
+        raise SchemaError(f"'{data.place}.minimum' must be a version like 1.16, not {reprlib.repr(minimum)}.")
+    return {"name": data.text("name"), "minimum": minimum}
 
 
-def check_names(names: Iterable[str]) -> None:
-    """Refuse file names that lead out of the bundle, hide another file, or mean something else elsewhere."""
-    seen: dict[str, str] = {}
-    for name in names:
-        parts = name.split("/")
-        if any(p in ("", ".", "..") for p in parts) or "\\" in name or ":" in name:
-            raise UnsafePathError(f"the file name '{name}' leads out of the bundle; expected a plain relative path.")
-        if len(name) > _TOO_LONG or any(unicodedata.category(c).startswith("C") for c in name):
-            raise UnsafePathError(f"the file name {name[:80]!r} is too long or holds control characters.")
-        folded = unicodedata.normalize("NFC", name).casefold()
-        if folded in seen:
-            raise UnsafePathError(f"the file names '{seen[folded]}' and '{name}' are one file on some systems.")
-        if folded == MANIFEST_NAME:
-            raise UnsafePathError("the manifest lists itself as a file.")
-        seen[folded] = name
+def _evidence(data: Table) -> dict[str, Any]:
+    """Check what is known of a golden sample or a reference; who uses it asks for what it needs."""
+    data.text("file")
+    for key in ("relative_tolerance", "noise_relative"):
+        if key in data:
+            data.number(key, 0, _MOST_RELATIVE)
+    if "count" in data:
+        data.whole("count", 0, MOST_ROWS)
+    return dict(data.data)
+
+
+def _verification(data: Table) -> dict[str, Any]:
+    """Check what people and programs are shown of the proof."""
+    data.flag("passed")
+    if "notes" in data:
+        data.texts("notes")
+    for gate in data.tables("gates") if "gates" in data else ():
+        gate.text("name")
+        for key in ("passed", "counted"):
+            if key in gate:
+                gate.flag(key)
+    for key in ("pictures", "figures", "file"):
+        if key in data:
+            data.table(key)
+    return dict(data.data)

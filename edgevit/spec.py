@@ -13,11 +13,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_args
 
-from .errors import SpecError
+from .errors import SchemaError, SpecError
+from .reading import Table
 
 Fit = Literal["shorter", "squash", "pad"]
 Interpolation = Literal["bilinear", "bicubic", "nearest"]
@@ -25,6 +28,11 @@ Color = Literal["rgb", "bgr"]
 Layout = Literal["nchw", "nhwc"]
 OutputKind = Literal["logits", "probabilities"]
 Task = str
+
+LONGEST_SIDE = 8192
+_MOST_LEVEL = 1e4
+_LEAST_STD = 1e-6
+_MOST_CLASSES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -49,15 +57,22 @@ class ImageSpec:
 
     def __post_init__(self) -> None:
         for name in ("size_hw", "resize_hw"):
-            pair = getattr(self, name)
-            if len(pair) != 2 or any(not isinstance(n, int) or not 1 <= n <= 8192 for n in pair):
-                raise SpecError(f"{name} must be two whole numbers from 1 to 8192 (height, width), not {pair!r}.")
-        for name in ("mean", "std"):
-            triple = getattr(self, name)
-            if len(triple) != 3 or not all(math.isfinite(v) for v in triple):
-                raise SpecError(f"{name} must be three finite numbers, one a colour channel, not {triple!r}.")
-        if any(v <= 0 for v in self.std):
-            raise SpecError(f"std must be above zero in every channel, not {self.std!r}.")
+            pair = _row(name, getattr(self, name), 2)
+            if not all(isinstance(n, int) and not isinstance(n, bool) and 1 <= n <= LONGEST_SIDE for n in pair):
+                raise SpecError(
+                    f"{name} must be two whole numbers from 1 to {LONGEST_SIDE} (height, width), not {_shown(pair)}."
+                )
+            object.__setattr__(self, name, pair)
+        for name, least in (("mean", -_MOST_LEVEL), ("std", _LEAST_STD)):
+            triple = _row(name, getattr(self, name), 3)
+            if not all(_is_number(v) and least <= v <= _MOST_LEVEL for v in triple):
+                raise SpecError(
+                    f"{name} must be three numbers from {least:g} to {_MOST_LEVEL:g}, one a colour channel, "
+                    f"not {_shown(triple)}."
+                )
+            object.__setattr__(self, name, tuple(float(v) for v in triple))
+        if not isinstance(self.antialias, bool):
+            raise SpecError(f"antialias must be true or false, not {_shown(self.antialias)}.")
         one_of("fit", self.fit, get_args(Fit))
         one_of("interpolation", self.interpolation, get_args(Interpolation))
         one_of("color", self.color, get_args(Color))
@@ -95,15 +110,22 @@ class Spec:
     notes: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        if not self.task:
-            raise SpecError("task must name what the model does, for example 'classify'.")
+        if not isinstance(self.task, str) or not self.task:
+            raise SpecError(f"task must name what the model does, for example 'classify', not {_shown(self.task)}.")
+        if not isinstance(self.image, ImageSpec):
+            raise SpecError(f"image must be an ImageSpec, not {_shown(self.image)}.")
+        for name in ("labels", "label_ids", "notes"):
+            texts = _row(name, getattr(self, name), None)
+            if wrong := [t for t in texts if not isinstance(t, str)]:
+                raise SpecError(f"{name} must be a list of texts; it holds {_shown(wrong[0])}.")
+            object.__setattr__(self, name, texts)
         one_of("output", self.output, get_args(OutputKind))
         if self.label_ids and len(self.label_ids) != len(self.labels):
             raise SpecError(
                 f"label_ids has {len(self.label_ids)} entries and labels {len(self.labels)}; they run side by side."
             )
-        if self.topk < 1:
-            raise SpecError(f"topk must be at least 1, not {self.topk}.")
+        if not isinstance(self.topk, int) or isinstance(self.topk, bool) or not 1 <= self.topk <= _MOST_CLASSES:
+            raise SpecError(f"topk must be a whole number of at least 1, not {_shown(self.topk)}.")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON data."""
@@ -113,18 +135,33 @@ class Spec:
     def from_dict(cls, data: Mapping[str, Any]) -> Spec:
         """Read the contract from JSON data; unknown keys are ignored, missing or ill-typed ones are named."""
         try:
-            image = _build(ImageSpec, data["image"])
-            return _build(cls, {**data, "image": image})
-        except SpecError:
-            raise
-        except (KeyError, TypeError, ValueError, AttributeError) as exc:
-            raise SpecError(f"The spec cannot be read: {exc!r}. Expected the keys of edgevit.spec.Spec.") from exc
+            image = Table.of(data, "spec").table("image")
+            return _build(cls, {**data, "image": _build(ImageSpec, image.data)})
+        except (SchemaError, TypeError) as exc:  # TypeError: a field without default is missing
+            raise SpecError(
+                f"The spec cannot be read: {str(exc).rstrip('.')}. Expected the keys of edgevit.spec.Spec."
+            ) from exc
 
 
 def one_of(name: str, value: str, allowed: Sequence[str]) -> None:
     """Raise unless ``value`` is one of the allowed words."""
-    if value not in allowed:
-        raise SpecError(f"{name} must be one of {', '.join(allowed)}, not {value!r}.")
+    if not isinstance(value, str) or value not in allowed:
+        raise SpecError(f"{name} must be one of {', '.join(allowed)}, not {_shown(value)}.")
+
+
+def _row(name: str, value: Any, count: int | None) -> tuple[Any, ...]:
+    """Take a tuple or a list; a text is neither, though it has a length."""
+    if not isinstance(value, (tuple, list)) or (count is not None and len(value) != count):
+        raise SpecError(f"{name} must be a list{'' if count is None else f' of {count}'}, not {_shown(value)}.")
+    return tuple(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _shown(value: Any) -> str:
+    return reprlib.repr(value)
 
 
 _Data = TypeVar("_Data")
@@ -132,8 +169,4 @@ _Data = TypeVar("_Data")
 
 def _build(cls: type[_Data], data: Mapping[str, Any]) -> _Data:
     names = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    return cls(**{key: _tuples(value) for key, value in data.items() if key in names})
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+    return cls(**{key: value for key, value in data.items() if key in names})

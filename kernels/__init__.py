@@ -7,9 +7,10 @@ more; the native library is opened by the first call. ``rewrites`` and ``cuda`` 
 from .choice import status as status
 from .frames import PixelFormat as PixelFormat
 from .frames import to_rgb as to_rgb
+from .image import PREPROCESS as PREPROCESS
 from .image import normalise as normalise
 from .image import prepare as prepare
 from .image import prepare_uint8 as prepare_uint8
 from .image import resize as resize
 
-__all__ = ["PixelFormat", "normalise", "prepare", "prepare_uint8", "resize", "status", "to_rgb"]
+__all__ = ["PREPROCESS", "PixelFormat", "normalise", "prepare", "prepare_uint8", "resize", "status", "to_rgb"]

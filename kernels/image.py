@@ -23,6 +23,9 @@ from .frames import Frame, checked
 from .geometry import spans
 from .weights import Axis, build
 
+PREPROCESS = ("image/1",)
+"""The versions of this arithmetic, as bundles name them; docs/operations.md defines them."""
+
 _LARGEST_RESIZE = 1 << 16
 
 

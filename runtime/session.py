@@ -17,11 +17,11 @@ from edgevit.formats import find_format
 from edgevit.kernels import prepare
 from edgevit.manifest import Manifest
 
-from .engines import ENGINES, Engine, EngineOptions, Tensor, load_engine, run_batch
+from .engines import Engine, EngineOptions, Tensor, check_engine, load_engine, run_batch
 from .frame import Frame, frame_of
 from .results import Result, Speed
 from .sources import Source, open_source
-from .tasks import TASKS
+from .tasks import TASKS, check_operations
 
 
 def load(
@@ -36,12 +36,14 @@ def load(
     ``engine`` None takes the format's own. ``precision`` is what the engine computes in: exact fp32 unless chosen
     otherwise (OpenVINO: fp32, bf16, fp16).
     """
-    options = EngineOptions(threads, precision or "fp32")
     opened = bundle_or_path if isinstance(bundle_or_path, Bundle) else open_bundle(bundle_or_path)
     manifest = opened.manifest
-    TASKS.load(manifest.task)
-    name = engine or find_format(manifest.format).engine
-    ENGINES.load(name)
+    check_operations(TASKS.load(manifest.task).OPERATIONS, manifest)
+    target = find_format(manifest.format)
+    name = engine or target.engine
+    check_engine(name, target)
+    files = frozenset(opened.path / file for file in manifest.files)
+    options = EngineOptions(threads, precision or "fp32", manifest.engine["minimum"], files)
     opened_engine = load_engine(name, opened.graph_file(), manifest.graphs["main"], options)
     return Session(opened, opened_engine)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..errors import MissingDependencyError, missing
 from ..formats import FORMATS
+from ..formats import older as older
 
 
 @dataclass(frozen=True)
@@ -77,18 +78,3 @@ def lacking(fault: ModuleNotFoundError, verb: str) -> MissingDependencyError | N
     root = (fault.name or "").partition(".")[0]
     package = next((p for p in PACKAGES if p.module == root), None)
     return missing(package.name, f"edgevit {verb}", package.extra or "all") if package else None
-
-
-def older(version: str, minimum: str) -> bool:
-    """Tell whether a version is older than the minimum; words in a version (``rc1``) do not count."""
-    return _numbers(version) < _numbers(minimum)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    numbers = []
-    for part in version.split("."):
-        digits = part[: len(part) - len(part.lstrip("0123456789"))]
-        if not digits:
-            break
-        numbers.append(int(digits))
-    return tuple(numbers)

@@ -27,6 +27,9 @@ def load(path: Path, graph: GraphFile, options: EngineOptions) -> LitertEngine:
     """Open a TFLite file."""
     interpreter_class, package = _interpreter()
     options.precision_among("LiteRT", {"fp32": "fp32"})
+    release = _release(package)
+    if package == "ai-edge-litert":  # tflite-runtime counts otherwise; what it cannot run, it cannot open
+        options.check_version("LiteRT", release, "litert")
     try:
         with _hushed():
             interpreter = interpreter_class(model_path=str(path), num_threads=options.thread_count)
@@ -38,12 +41,15 @@ def load(path: Path, graph: GraphFile, options: EngineOptions) -> LitertEngine:
             f"{path.name} is a dynamic-range int8 model, which tflite-runtime computes wrong without saying so. "
             "Type: pip install 'edgevit[litert]', or export fp32 or fp16 for this device."
         )
-    try:
-        release = version(package)
-    except PackageNotFoundError:
-        release = ""
     name = "LiteRT" if package == "ai-edge-litert" else "tflite-runtime"
     return LitertEngine(interpreter, graph, f"{name} {release}, CPU (XNNPACK), fp32, {options.threads_text()}")
+
+
+def _release(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 @contextlib.contextmanager

@@ -21,7 +21,8 @@ def load(path: Path, graph: GraphFile, options: EngineOptions) -> OnnxEngine:
     except ImportError as exc:
         raise missing("onnxruntime", "Running an ONNX bundle", "onnx") from exc
     options.precision_among("ONNX Runtime", {"fp32": "fp32"})
-    check_onnx(path)
+    options.check_version("ONNX Runtime", ort.__version__, "onnx")
+    check_onnx(path, options.files)
     settings = ort.SessionOptions()
     settings.intra_op_num_threads = options.thread_count
     settings.inter_op_num_threads = 1

@@ -15,35 +15,29 @@ from edgevit.manifest import check_names
 
 _DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc", "com.ms.internal.nhwc"})
 
-# Field numbers that lead from a ModelProto to every tensor and every node.
-_MODEL_GRAPH, _MODEL_FUNCTIONS = 7, 25
-_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_SPARSE = 1, 5, 15
-_FUNCTION_NODE = 7
-_NODE_ATTRIBUTE, _NODE_DOMAIN = 5, 7
-_ATTRIBUTE_T, _ATTRIBUTE_G, _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = 5, 6, 10, 11
-_SPARSE_VALUES, _SPARSE_INDICES = 1, 2
 _TENSOR_EXTERNAL = 13
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 
 _KINDS = {
-    "model": {_MODEL_GRAPH: "graph", _MODEL_FUNCTIONS: "function"},
-    "graph": {_GRAPH_NODE: "node", _GRAPH_INITIALIZER: "tensor", _GRAPH_SPARSE: "sparse"},
-    "function": {_FUNCTION_NODE: "node"},
-    "node": {_NODE_ATTRIBUTE: "attribute", _NODE_DOMAIN: "domain"},
-    "attribute": {
-        _ATTRIBUTE_T: "tensor",
-        _ATTRIBUTE_G: "graph",
-        _ATTRIBUTE_TENSORS: "tensor",
-        _ATTRIBUTE_GRAPHS: "graph",
-    },
-    "sparse": {_SPARSE_VALUES: "tensor", _SPARSE_INDICES: "tensor"},
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node", 11: "attribute"},
+    "node": {5: "attribute", 7: "domain"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
     "tensor": {_TENSOR_EXTERNAL: "external"},
 }
+"""Message -> field number -> what lies there: every way from a ModelProto to a tensor and to a node."""
+_LARGEST_KEY = 0xFFFF_FFFF
 _DEEPEST = 64
 
 
-def check_onnx(path: Path) -> None:
-    """Raise unless the file's weights lie in its own folder and all its operators are of known domains."""
+def check_onnx(path: Path, files: frozenset[Path] | None = None) -> None:
+    """Raise unless the file's weights lie in ``files`` (None: its own folder) and its operators are of known domains.
+
+    Weights named from inside are plain files: no part of their path is a symlink.
+    """
     try:
         data = memoryview(path.read_bytes())
         found = list(_walk(data, "model", 0))
@@ -55,16 +49,21 @@ def check_onnx(path: Path) -> None:
                 f"{path.name} needs operators of '{text}', which only a foreign library could run; edgevit loads none."
             )
         if kind == "location":
-            _check_location(path, text)
+            _check_location(path, text, files)
 
 
-def _check_location(path: Path, location: str) -> None:
+def _check_location(path: Path, location: str, files: frozenset[Path] | None) -> None:
+    who = f"{path.name} keeps weights in '{location[:80]}'"
     try:
         check_names([location])
     except UnsafePathError as exc:
-        raise UnsafePathError(f"{path.name} keeps weights in '{location}', which lies outside the bundle.") from exc
-    if (path.parent / location).is_symlink():
-        raise UnsafePathError(f"{path.name} keeps weights in '{location}', which is a symlink.")
+        raise UnsafePathError(f"{who}, which lies outside the bundle.") from exc
+    parts = location.split("/")
+    if any(path.parent.joinpath(*parts[: n + 1]).is_symlink() for n in range(len(parts))):
+        raise UnsafePathError(f"{who}, which is a symlink.")
+    file = path.parent / location
+    if (file not in files) if files is not None else not file.is_file():
+        raise UnsafePathError(f"{who}, which is not among the files of the bundle.")
 
 
 def _walk(data: memoryview, kind: str, depth: int) -> Iterator[tuple[str, str]]:
@@ -88,6 +87,8 @@ def _fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
     at, end = 0, len(data)
     while at < end:
         key, at = _varint(data, at)
+        if key > _LARGEST_KEY or key < 8:  # engines keep 32 bits of a key, so a longer one is another field to them
+            raise ValueError("a field number that no field has")
         wire = key & 7
         if wire == 0:
             _, at = _varint(data, at)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from edgevit.errors import EngineError, missing, reason
+from edgevit.errors import BundleError, EngineError, missing, reason
 from edgevit.manifest import GraphFile
 from edgevit.privacy import forbid_telemetry
 
@@ -26,6 +26,8 @@ def load(path: Path, graph: GraphFile, options: EngineOptions) -> OpenvinoEngine
     except ImportError as exc:
         raise missing("openvino", "Running an OpenVINO bundle", "openvino") from exc
     hint = options.precision_among("OpenVINO", _HINTS)
+    options.check_version("OpenVINO", ov.__version__.split("-")[0], "openvino")
+    _check_is_xml(path)
     settings = {
         "INFERENCE_PRECISION_HINT": hint,
         "INFERENCE_NUM_THREADS": str(options.thread_count),
@@ -39,6 +41,17 @@ def load(path: Path, graph: GraphFile, options: EngineOptions) -> OpenvinoEngine
     version = ov.__version__.split("-")[0]
     text = f"OpenVINO {version}, CPU, {options.precision}, {options.threads_text()}"
     return OpenvinoEngine(compiled, graph, text)
+
+
+def _check_is_xml(path: Path) -> None:
+    """Refuse what is no IR: OpenVINO goes by content, and would read an ONNX file of this name past every guard."""
+    try:
+        with path.open("rb") as stream:
+            begun = stream.read(64)
+    except OSError as exc:
+        raise EngineError(f"{path.name} cannot be read ({exc.strerror or exc}). Copy the bundle again.") from exc
+    if not begun.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
+        raise BundleError(f"{path.name} is not OpenVINO IR: it does not begin as XML does. Export the model again.")
 
 
 class OpenvinoEngine:

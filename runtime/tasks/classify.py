@@ -6,10 +6,14 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevit.errors import BadOutputError
+from edgevit.kernels import PREPROCESS
 from edgevit.manifest import Manifest
 
 from ..frame import Frame
 from ..results import Classification, Scores, Speed
+
+OPERATIONS = {"preprocess": PREPROCESS, "postprocess": ("softmax/1",)}
+"""``softmax/1`` leaves outputs that are probabilities already as they are."""
 
 
 def decode(output: npt.NDArray[np.float32], manifest: Manifest) -> Scores:

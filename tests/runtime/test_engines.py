@@ -21,6 +21,7 @@ from edgevit.errors import (
     UnsupportedError,
     UsageError,
 )
+from edgevit.formats import FORMATS
 from edgevit.manifest import GraphFile
 from edgevit.runtime.engines import ENGINES, EngineOptions, load_engine, run_batch, run_checked
 from edgevit.runtime.engines.onnx_guard import check_onnx
@@ -152,8 +153,9 @@ def test_a_senseless_number_of_threads_is_refused(threads: int) -> None:
     [("onnx", "onnxruntime", "onnx"), ("openvino", "openvino", "openvino"), ("litert", "ai_edge_litert", "litert")],
 )
 def test_a_missing_engine_is_told_with_its_pip_line(
-    engine: str, package: str, extra: str, model: Path, monkeypatch: pytest.MonkeyPatch
+    engine: str, package: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (suffix,) = (f.suffix for f in FORMATS.values() if f.engine == engine)
     real = builtins.__import__
 
     def refuse(name: str, *args: Any, **kwargs: Any) -> Any:
@@ -163,7 +165,7 @@ def test_a_missing_engine_is_told_with_its_pip_line(
 
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(MissingDependencyError, match=rf"pip install 'edgevit\[{extra}\]'"):
-        load_engine(engine, model, graph(), EngineOptions())
+        load_engine(engine, tmp_path / f"model{suffix}", graph(), EngineOptions())
 
 
 class OldInterpreter:
@@ -192,7 +194,8 @@ class OldInterpreter:
         return [{"index": 2, "dtype": np.float32, "quantization": (0.0, 0)}]
 
 
-def test_tflite_runtime_is_not_trusted_with_dynamic_range_int8(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tflite_runtime_is_not_trusted_with_dynamic_range_int8(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Path("model.tflite")
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     monkeypatch.setitem(sys.modules, "tflite_runtime", SimpleNamespace())
