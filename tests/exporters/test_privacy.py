@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 SCRIPT = """
 import sys, socket
@@ -29,3 +32,19 @@ def test_converting_and_quantising_tell_nobody(tmp_path: Path) -> None:
         [sys.executable, "-c", SCRIPT, str(tmp_path), str(support)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+HUB = """
+import huggingface_hub.constants
+import edgevit.models
+print(huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY)
+"""
+
+
+@pytest.mark.parametrize(("switch", "silent"), [(None, "True"), ("0", "False")])
+def test_the_hub_is_silenced_even_where_it_was_there_first(switch: str | None, silent: str) -> None:
+    """Its telemetry asks huggingface.co for a list before the first download. Who switched it on keeps it."""
+    ground = {key: value for key, value in os.environ.items() if "TELEMETRY" not in key and key != "DO_NOT_TRACK"}
+    environment = ground if switch is None else {**ground, "HF_HUB_DISABLE_TELEMETRY": switch}
+    done = subprocess.run([sys.executable, "-c", HUB], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == silent, done.stderr[-2000:]
