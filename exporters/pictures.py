@@ -22,16 +22,20 @@ Tensor = npt.NDArray[np.float32]
 
 _SPREAD_SEED = 20
 _BUILT_IN_SIZE_HW = (256, 320)
+_GOLDEN_SIZE_HW = (150, 200)
+_FEW = 20
 
 
 @dataclass(frozen=True)
 class PictureSet:
     """Hold pictures that are read when they are needed.
 
-    ``source`` is for people and manifests. ``truth`` holds the class of each picture where it is known.
+    ``source`` is for people and manifests. ``names`` tell one picture from another: a file's path, a render's number.
+    ``truth`` holds the class of each picture where it is known.
     """
 
     source: str
+    names: tuple[str, ...]
     readers: tuple[Callable[[], Pixels], ...]
     truth: tuple[int, ...] | None = None
 
@@ -44,43 +48,53 @@ class PictureSet:
             yield prepare_uint8(read(), image, color="rgb")
 
     def tensors(self, image: ImageSpec) -> Iterator[Tensor]:
-        """Yield each picture as an input tensor (1, 3, h, w)."""
+        """Yield each picture as an input tensor of one row, in the layout that ``image`` says."""
         for pixels in self.pixels(image):
             yield normalise(pixels, image)
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return what a manifest says of the set: where from, how many, and one hash over all the pixels."""
+        """Return what a manifest says of the set: where from, how many, a hash over the files (or renders' numbers)."""
         digest = hashlib.sha256()
-        for read in self.readers:
-            picture = read()
-            digest.update(repr(picture.shape).encode())
-            digest.update(np.ascontiguousarray(picture).tobytes())
-        return {"source": self.source, "count": len(self), "sha256_of_pixels": digest.hexdigest()}
+        for name in self.names:
+            digest.update(Path(name).read_bytes() if Path(name).is_file() else name.encode())
+        return {"source": self.source, "count": len(self), "sha256": digest.hexdigest()}
 
 
-def from_folder(folder: str | Path, *, most: int) -> PictureSet:
-    """Take up to ``most`` pictures of a folder, spread evenly over it in a fixed order."""
+def from_folder(folder: str | Path, *, most: int, after: int = 0) -> PictureSet:
+    """Take up to ``most`` pictures of a folder, spread evenly over it, in a fixed order.
+
+    ``after`` leaves out as many of that order, so that a proof need not use the pictures of the calibration; where too
+    few would be left, the first are taken again.
+    """
     path = Path(folder)
     if not path.is_dir():
         raise InputError(f"{path}: there is no such folder of pictures.")
     files = list_pictures(path, recursive=True)
     if not files:
         raise InputError(f"{path}: there are no pictures in it.")
-    order = np.random.default_rng(_SPREAD_SEED).permutation(len(files))[:most]
-    chosen = tuple(files[i] for i in sorted(order))
-    return PictureSet(f"{path.name}/ ({len(chosen)} of {len(files)} pictures)", tuple(_reader(f) for f in chosen))
+    order = np.random.default_rng(_SPREAD_SEED).permutation(len(files))
+    fresh = order[after : after + most]
+    chosen = tuple(files[i] for i in sorted(fresh if len(fresh) >= min(most, _FEW) else order[:most]))
+    source = f"{path.resolve().name}/ ({len(chosen)} of {len(files)} pictures)"
+    return PictureSet(source, tuple(str(file.resolve()) for file in chosen), tuple(_reader(file) for file in chosen))
 
 
 def built_in(spec: Spec, *, most: int, split: str) -> PictureSet:
     """Render pictures: the model's own kind with known classes for shapes, mixed scenes for every other model."""
     seed = shapes.split_seed(split)
-    if spec.labels == shapes.LABELS:
-        size = max(spec.image.size_hw)
-        truth = tuple(index % len(shapes.LABELS) for index in range(most))
-        return PictureSet(
-            f"built-in renders (shapes-10, {split})", tuple(_shape_reader(i, seed, size) for i in range(most)), truth
-        )
-    return PictureSet(f"built-in renders (scenes, {split})", tuple(_scene_reader(i, seed) for i in range(most)))
+    own = spec.labels == shapes.LABELS
+    kind = "shapes-10" if own else "scenes"
+    source, names = f"built-in renders ({kind}, {split})", tuple(f"{kind}/{seed}/{index}" for index in range(most))
+    if not own:
+        return PictureSet(source, names, tuple(_scene_reader(i, seed, _BUILT_IN_SIZE_HW) for i in range(most)))
+    size = max(spec.image.size_hw)
+    truth = tuple(index % len(shapes.LABELS) for index in range(most))
+    return PictureSet(source, names, tuple(_shape_reader(i, seed, size) for i in range(most)), truth)
+
+
+def golden_picture() -> Pixels:
+    """Render the golden sample's picture: neither square nor of a model's size, so that resize and crop count."""
+    return _scene_reader(0, shapes.split_seed("demo"), _GOLDEN_SIZE_HW)()
 
 
 def _reader(file: Path) -> Callable[[], Pixels]:
@@ -91,5 +105,5 @@ def _shape_reader(index: int, seed: int, size: int) -> Callable[[], Pixels]:
     return lambda: shapes.render(index, seed=seed, size=size)[0]
 
 
-def _scene_reader(index: int, seed: int) -> Callable[[], Pixels]:
-    return lambda: shapes.render_picture(index, seed=seed, size_hw=_BUILT_IN_SIZE_HW)[0]
+def _scene_reader(index: int, seed: int, size_hw: tuple[int, int]) -> Callable[[], Pixels]:
+    return lambda: shapes.render_picture(index, seed=seed, size_hw=size_hw)[0]

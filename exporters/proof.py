@@ -33,7 +33,7 @@ _MOST_FIRST = LONGEST_SIDE
 _MOST_BYTES = 2 << 30
 _CHUNK_BYTES = 1 << 20
 _DAMAGE = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError,
-           TypeError, KeyError, IndexError, OverflowError, SyntaxError, OSError)  # fmt: skip
+           KeyError, IndexError, OverflowError, OSError)  # fmt: skip
 """What zipfile and numpy raise on damaged files."""
 
 Pixels = npt.NDArray[np.uint8]
@@ -86,6 +86,7 @@ def _promised(bundle: Bundle, name: str) -> tuple[str, tuple[int, ...]]:
         "input": ("f", (-1, *graph.inputs[0].shape[1:])),
         "output": ("f", (-1, *graph.outputs[0].shape[1:])),
         "outputs": ("f", (-1, *graph.outputs[0].shape[1:])),
+        "answers": ("f", (-1, *graph.outputs[0].shape[1:])),
     }[name]
 
 
@@ -96,7 +97,10 @@ def _read_array(stored: zipfile.ZipFile, name: str, kind: str, promised: tuple[i
         header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
         if header is None:
             raise ValueError(f"'{name}' is of the unknown npy version {version}")
-        shape, by_columns, dtype = header(stream)
+        try:
+            shape, by_columns, dtype = header(stream)
+        except Exception as exc:  # numpy reads the header as Python text, and lets all that can go wrong there through
+            raise ValueError(f"'{name}' has no readable header: {reason(exc)}") from exc
         if dtype.kind != kind or (kind == "u" and dtype.itemsize != 1):
             raise ValueError(f"'{name}' holds {dtype}, not {'uint8' if kind == 'u' else 'floats'}")
         fits = len(shape) == len(promised) and all(w in (-1, n) for n, w in zip(shape, promised, strict=True))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from edgevit.bundle import Bundle
-from edgevit.errors import WeightsError
+from edgevit.errors import ConversionError, WeightsError
 from edgevit.kernels import normalise
 from edgevit.models import ModelDef, create_model
 from edgevit.progress import Progress, Step, silent
+from edgevit.spec import ImageSpec
 
 _BATCH = 8
 _NOISE_PICTURES = 8
@@ -22,21 +23,23 @@ Pixels = npt.NDArray[np.uint8]
 Tensor = npt.NDArray[np.float32]
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Reference:
     """Hold a model and answer for it; the module is the one that was defined, not the rewritten one."""
 
     model: ModelDef
-    _kept: dict[int, Tensor] = field(default_factory=dict, repr=False)
 
     def answers(self, pixels: Pixels, progress: Progress | None = None) -> Tensor:
-        """Run pixels (N, h, w, 3) through the module and return (N, classes)."""
+        """Run pixels (N, h, w, 3) through the module and return (N, classes). NaN from the model itself is an error."""
         tell = progress or silent
         rows = []
         for start in range(0, len(pixels), _BATCH):
             rows.append(self._run(self._batch(pixels[start : start + _BATCH])))
             tell(Step("ask the model in torch", done=min(start + _BATCH, len(pixels)), total=len(pixels)))
-        return np.concatenate(rows)
+        answers = np.concatenate(rows)
+        if not np.isfinite(answers).all():
+            raise ConversionError(f"{self.model.name} itself answers NaN or infinity in torch; its weights are broken.")
+        return answers
 
     def noise_relative(self, pixels: Pixels) -> float:
         """Return how far 1e-6 of noise on the input moves the answer: the median over some pictures, relative."""
@@ -44,6 +47,14 @@ class Reference:
         noise = np.random.default_rng(0).standard_normal(batch.shape).astype(np.float32)
         clean, noisy = self._run(batch), self._run(batch + _NOISE * noise)
         return float(np.median(np.abs(noisy - clean).max(1) / np.maximum(np.abs(clean).max(1), 1e-30)))
+
+    def differences(self, image: ImageSpec) -> tuple[str, ...]:
+        """Say where a bundle's preprocessing is not that of the model's own card; the layout is the file's affair."""
+        own = replace(self.model.spec.image, layout=image.layout)
+        pairs = {f.name: (getattr(image, f.name), getattr(own, f.name)) for f in fields(ImageSpec)}
+        return tuple(
+            f"{name} is {ours!r}, the card says {card!r}" for name, (ours, card) in pairs.items() if ours != card
+        )
 
     def _batch(self, pixels: Pixels) -> Tensor:
         return np.concatenate([normalise(p, self.model.spec.image) for p in pixels])
@@ -57,21 +68,22 @@ class Reference:
 def of_bundle(bundle: Bundle, weights: str | None) -> Reference | None:
     """Build the model of a bundle again, if its weights can be had without asking a network; else return None.
 
-    Random weights are never built again: another thread count would already give other numbers.
+    Random weights are never built again: another thread count would already give other numbers. The preprocessing is
+    the card's own, so that a bundle with a wrong one is found out; a mean and std given at export are kept.
     """
     manifest = bundle.manifest
     record = manifest.provenance.weights
     if weights is None and record.source != "shipped":
         return None
     spec = manifest.spec
+    given = {name: getattr(spec.image, name) for name in ("mean", "std") if name in manifest.provenance.given}
     model = create_model(
         manifest.model,
         weights or "shipped",
         num_classes=len(spec.labels),
         labels=spec.labels,
         imgsz=spec.image.size_hw,
-        mean=spec.image.mean,
-        std=spec.image.std,
+        **given,
     )
     if model.weights.sha256 != record.sha256 or record.sha256 is None:
         raise WeightsError(

@@ -8,6 +8,8 @@ from edgevit.devices import Device, load_device
 from edgevit.errors import UnsupportedError, UsageError
 from edgevit.formats import FORMATS, Format, check_precision, find_format
 
+from .onnx import OPSETS
+
 
 @dataclass(frozen=True)
 class Target:
@@ -52,5 +54,7 @@ def check_shape_options(target: Format, batch: int, dynamic: bool, opset: int | 
         raise UnsupportedError(f"{target.title} has no dynamic batch here; {', '.join(having)} have. Type: --batch N")
     if dynamic and batch != 1:
         raise UsageError("--dynamic lets the batch vary, so --batch has nothing to say. Leave one of them out.")
+    if opset is not None and target.opset and not OPSETS[0] <= opset <= OPSETS[1]:
+        raise UnsupportedError(f"opset must be from {OPSETS[0]} to {OPSETS[1]}, not {opset}. Type: --opset 18")
     if opset is not None and not target.opset:
         raise UnsupportedError(f"{target.title} has no opset; only ONNX has. Leave --opset out.")

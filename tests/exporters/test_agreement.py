@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,8 +18,14 @@ outputs = hnp.arrays(
 
 
 def figures(**changes: float) -> Figures:
-    base = {"top1": 1.0, "cosine_median": 1.0, "cosine_least": 1.0, "relative_median": 1e-6, "relative_most": 1e-5}
-    return Figures(**{**base, "noise_relative": 1e-7, **changes})
+    base: dict[str, Any] = {
+        "top1": 1.0,
+        "cosine_median": 1.0,
+        "cosine_least": 1.0,
+        "relative_median": 1e-6,
+        "relative_most": 1e-5,
+    }
+    return Figures(**{**base, "noise_relative": 1e-7, "classes_seen": 3, **changes})
 
 
 @given(outputs)
@@ -45,8 +53,9 @@ def test_a_reference_of_zeros_makes_any_difference_infinite() -> None:
 
 
 def test_a_wrong_file_fails_and_says_by_how_much() -> None:
-    (gate,) = judge(figures(relative_median=3e-3), limits_for("fp32", None), precision="fp32", trained=True)
+    gate, top1 = judge(figures(relative_median=3e-3), limits_for("fp32", None), precision="fp32", trained=True)
     assert not gate.passed
+    assert top1.passed
     assert gate.sentence() == "relative 0.003 (at most 0.0001): failed"
 
 
@@ -66,6 +75,24 @@ def test_a_gate_is_never_tighter_than_twenty_times_the_models_own_noise() -> Non
     assert gate.limit == pytest.approx(2e-3)
 
 
+def test_a_chaotic_model_cannot_lift_its_gate_to_where_everything_passes() -> None:
+    chaotic = figures(relative_median=3e-2, noise_relative=0.05)
+    (gate,) = judge(chaotic, {"relative": 1e-4}, precision="fp32", trained=True)
+    assert gate.limit == agreement.NOISE_CEILING
+    assert not gate.passed
+
+
+def test_a_gate_that_the_caller_names_counts_on_random_weights_too() -> None:
+    (gate,) = judge(figures(top1=0.5), {"top1": 0.9}, precision="int8", trained=False, named={"top1"})
+    assert gate.counted
+    assert not gate.passed
+
+
+def test_what_is_not_finite_is_written_as_nothing() -> None:
+    assert agreement.plain(float("inf")) is None
+    assert figures(relative_most=float("inf")).to_dict()["relative_most"] is None
+
+
 @pytest.mark.parametrize(("precision", "counted"), [("fp32", {"relative"}), ("fp16", {"relative"}), ("int8", set())])
 def test_untrained_weights_gate_only_what_means_something(precision: str, counted: set[str]) -> None:
     gates = judge(figures(), limits_for(precision, None), precision=precision, trained=False)
@@ -74,7 +101,12 @@ def test_untrained_weights_gate_only_what_means_something(precision: str, counte
 
 @pytest.mark.parametrize(
     ("chosen", "told"),
-    [({"top2": 1}, "no gate 'top2'"), ({"top1": 1.5}, "makes no sense"), ({"relative": -1}, "no sense")],
+    [
+        ({"top2": 1}, "no gate 'top2'"),
+        ({"top1": 1.5}, "makes no sense"),
+        ({"relative": -1}, "no sense"),
+        ({"relative": float("inf")}, "no sense"),
+    ],
 )
 def test_senseless_gates_are_refused(chosen: dict[str, float], told: str) -> None:
     with pytest.raises(UsageError, match=told):

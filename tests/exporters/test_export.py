@@ -16,8 +16,9 @@ import edgevit
 from edgevit.bundle import Bundle, open_bundle
 from edgevit.errors import ConversionError, EngineError, RefusedError, UnsupportedError, UsageError
 from edgevit.exporters import EXPORTERS, target, verify
-from edgevit.exporters.pictures import built_in
+from edgevit.exporters.pictures import built_in, from_folder
 from edgevit.models import ModelDef
+from edgevit.pictures import write_picture
 from edgevit.progress import Step
 from edgevit.spec import ImageSpec, Spec
 
@@ -75,6 +76,7 @@ def test_the_manifest_tells_the_whole_contract(sealed: Bundle, small: ModelDef) 
     assert {"edgevit", "torch", "onnx"} <= set(m.provenance.tools)
     assert m.verification["figures"]["noise_relative"] > 0
     assert m.operations == {"preprocess": "image/1", "postprocess": "softmax/1"}
+    assert m.provenance.command == "edgevit export small --format onnx --precision fp32"
 
 
 def test_onnx_metadata_holds_labels_and_normalisation(sealed: Bundle) -> None:
@@ -132,6 +134,52 @@ def test_a_converter_that_changes_the_weights_is_caught(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_refused_export_takes_no_folder_that_is_not_its_own(small: ModelDef, tmp_path: Path) -> None:
+    (tmp_path / "out.refused").mkdir()
+    (tmp_path / "out.refused" / "thesis.txt").write_text("years")
+    for _ in range(2):
+        with pytest.raises(RefusedError, match=r"out\.refused-2"):
+            edgevit.export(_calm(small), format="onnx", precision="fp16", out=tmp_path / "out", gates={"relative": 0})
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.refused", "out.refused-2"]
+    assert (tmp_path / "out.refused" / "thesis.txt").exists()
+
+
+class Loud(nn.Module):
+    """Answer calmly by way of numbers that fp16 cannot hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.quiet = small_nets.SmallNet()
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        scores: torch.Tensor = self.quiet(image)
+        return (scores * 1e6) * 1e-6
+
+
+def test_fp16_that_would_overflow_on_a_phone_is_refused_though_it_agrees_here(small: ModelDef, tmp_path: Path) -> None:
+    loud = ModelDef.from_module(Loud(), small.spec, name="loud", weights=small.weights)
+    with pytest.raises(RefusedError, match=r"largest value inside .* \(at most 6.55e\+04\): failed"):
+        edgevit.export(loud, format="openvino", precision="fp16", out=tmp_path / "out")
+    assert edgevit.export(loud, format="openvino", out=tmp_path / "fp32").manifest.verification["passed"]
+
+
+def test_a_broken_model_is_told_and_not_compared(small: ModelDef, tmp_path: Path) -> None:
+    broken = small_nets.SmallNet()
+    nn.init.constant_(broken.head.bias, float("nan"))
+    with pytest.raises(ConversionError, match="itself answers NaN"):
+        edgevit.export(replace(small, module=broken.eval()), format="onnx", out=tmp_path / "out")
+
+
+def test_a_proof_leaves_out_the_pictures_of_the_calibration_where_it_can(tmp_path: Path) -> None:
+    for index in range(30):
+        write_picture(tmp_path / f"{index}.png", np.full((8, 8, 3), index, np.uint8))
+    first, after = from_folder(tmp_path, most=10), from_folder(tmp_path, most=10, after=10)
+    assert not set(first.names) & set(after.names)
+    again = from_folder(tmp_path, most=10, after=25)
+    assert set(again.names) == set(first.names)
+    assert from_folder(tmp_path, most=20).source == f"{tmp_path.name}/ (20 of 30 pictures)"
+
+
 def test_an_existing_folder_is_told_before_any_work(sealed: Bundle, small: ModelDef) -> None:
     steps: list[Step] = []
     with pytest.raises(UsageError, match="--force"):
@@ -169,7 +217,7 @@ def test_a_fixed_batch_and_another_size_and_opset_are_kept(small: ModelDef, tmp_
         ({"format": "onnx", "batch": 0}, "--batch"),
         ({"format": "onnx", "dynamic": True, "batch": 4}, "--dynamic"),
         ({"format": "onnx", "gates": {"psnr": 30}}, "no gate 'psnr'"),
-        ({"format": "onnx", "weights": "random"}, "belong to a model's name"),
+        ({"format": "onnx", "weights": "random"}, "belongs to a model's name"),
         ({"format": "onnx", "images": "/no/such/folder"}, "no such folder"),
     ],
 )
@@ -217,6 +265,29 @@ def test_without_the_model_the_stored_reference_is_the_judge(sealed: Bundle, tmp
     assert report.passed
     assert report.compared_with == "the stored reference"
     assert any("--images was not used" in note for note in report.notes)
+
+
+def test_a_bundle_is_verified_by_the_gates_it_was_sealed_with(small: ModelDef, tmp_path: Path) -> None:
+    bundle = edgevit.export(small, format="onnx", precision="fp16", gates={"relative": 0.5}, out=tmp_path / "b")
+    asked = {gate.name: gate.asked for gate in verify.verify(bundle).gates}
+    assert asked["relative"] == 0.5
+    with pytest.raises(UsageError, match="no sense"):
+        verify.verify(bundle, gates={"top1": 2})
+
+
+def test_a_bundle_with_another_preprocessing_than_the_card_is_found_out(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    source = edgevit.create_model("timm/mobilenetv3_small_050", "random", num_classes=3)
+    torch.save(source.module.state_dict(), tmp_path / "best.pth")
+    words = {"weights": tmp_path / "best.pth", "num_classes": 3, "gates": {"top1": 0.0}}
+    bundle = edgevit.export("timm/mobilenetv3_small_050", format="onnx", out=tmp_path / "b", **words)  # type: ignore[arg-type]
+    best = str(tmp_path / "best.pth")
+    assert verify.verify(bundle, weights=best).passed
+    for change in ({"color": "bgr"}, {"interpolation": "nearest"}, {"mean": (0.1, 0.1, 0.1)}):
+        spec = replace(bundle.manifest.spec, image=replace(bundle.manifest.spec.image, **change))
+        report = verify.verify(Bundle(bundle.path, replace(bundle.manifest, spec=spec)), weights=best)
+        assert not report.passed, change
+        assert any(next(iter(change)) in note for note in report.notes)
 
 
 def test_a_bundle_with_another_golden_answer_fails_its_own_test(sealed: Bundle, tmp_path: Path) -> None:

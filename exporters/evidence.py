@@ -1,0 +1,136 @@
+"""Prove what a converter made, and gather the evidence: figures, gates, golden sample, reference, manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edgevit.manifest import GraphFile, Manifest
+from edgevit.models import ModelDef
+from edgevit.progress import Progress, step
+from edgevit.provenance import Provenance
+
+from . import agreement, half, proof, quantize, verify
+from .agreement import Figures, Gate
+from .pictures import PictureSet, golden_picture
+from .recipe import Converted, Traced
+from .reference import Reference
+from .report import Report
+from .target import Target
+
+_OPERATIONS = {"preprocess": "image/1", "postprocess": "softmax/1"}
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Hold what was decided before the conversion: the model, the target, the gates, the pictures.
+
+    ``named`` are the gates that the caller asked for; ``pixels`` the proof's pictures after resize and crop; ``given``
+    the parts of the preprocessing that the caller gave against the weights' card.
+    """
+
+    model: ModelDef
+    target: Target
+    limits: Mapping[str, float]
+    named: frozenset[str]
+    calibration: PictureSet | None
+    shown: PictureSet
+    pixels: Pixels
+    command: str
+    given: tuple[str, ...] = ()
+    progress: Progress | None = None
+
+
+def prove(
+    plan: Plan, folder: Path, traced: Mapping[str, Traced], made: Mapping[str, Converted]
+) -> tuple[Manifest, Report]:
+    """Run the produced file on the pictures, judge it, and store the evidence beside it."""
+    main, target = made["main"], plan.target
+    spec = replace(plan.model.spec, image=replace(plan.model.spec.image, layout=main.layout))
+    graphs = {n: GraphFile(c.file, n, c.inputs, c.outputs, "executed") for n, c in made.items()}
+    reference = Reference(plan.model)
+    with step(plan.progress, "ask the model in torch"):
+        wanted = reference.answers(plan.pixels, plan.progress)
+        noise = reference.noise_relative(plan.pixels)
+    engine = verify.open_engine(target.format.name, folder / main.file, graphs["main"])
+    try:
+        with step(plan.progress, "run the produced file", engine.description):
+            got = verify.answers(engine, graphs["main"], plan.pixels, spec.image, plan.progress)
+            sample = golden_picture()
+            golden = verify.golden_of(engine, graphs["main"], sample, spec.image)
+    finally:
+        engine.close()
+    figures = agreement.measure(wanted, got, noise_relative=noise, truth=plan.shown.truth)
+    trained = plan.model.weights.trained
+    gates = agreement.judge(figures, plan.limits, precision=target.precision, trained=trained, named=plan.named)
+    more, told = _half_range(plan, traced["main"], wanted)
+    notes = _notes(plan, figures)
+    report = Report(
+        plan.model.name, "torch", engine.description, plan.shown.fingerprint(), figures, (*gates, *more), notes
+    )
+    kind = {"int8": quantize.INT8[target.format.name].name} if target.precision == "int8" else {}
+    manifest = Manifest(
+        model=plan.model.name,
+        spec=spec,
+        format=target.format.name,
+        precision=target.precision,
+        engine={"name": target.format.engine_package, "minimum": target.format.engine_minimum},
+        graphs=graphs,
+        provenance=_provenance(plan, main),
+        verification={**report.to_dict(), "file": {**main.notes, **kind, **told}},
+        golden=proof.write_golden(folder, sample, *golden, target.precision),
+        reference=proof.write_reference(folder, plan.pixels, wanted, got, noise),
+        device=target.device.slug if target.device else None,
+        operations=_OPERATIONS,
+    )
+    return manifest, report
+
+
+def _half_range(
+    plan: Plan, traced: Traced, wanted: npt.NDArray[np.float32]
+) -> tuple[tuple[Gate, ...], dict[str, float]]:
+    """For fp16: see that nothing inside the model leaves fp16's range where the arithmetic is fp16 too."""
+    if plan.target.precision != "fp16":
+        return (), {}
+    with step(plan.progress, "compute in emulated fp16"):
+        seen = half.audit(traced, plan.pixels, plan.model.spec.image, wanted)
+    error = agreement.plain(seen.relative_median)
+    return (seen.gate(),), {"relative_error_in_fp16_arithmetic": error} if error is not None else {}
+
+
+def _notes(plan: Plan, figures: Figures) -> tuple[str, ...]:
+    notes = verify.remarks(figures, len(plan.shown))
+    if not plan.model.weights.trained:
+        notes.append("UNTRAINED weights: top-1 agreement and int8 figures are reported, not gated")
+    if few := quantize.remark(plan.calibration):
+        notes.append(few)
+    if plan.calibration is not None:
+        shared = len(set(plan.calibration.names) & set(plan.shown.names))
+        if shared:
+            notes.append(
+                f"{shared} of {len(plan.shown)} proof pictures were calibrated on too; give --images for others"
+            )
+        notes.append(quantize.INT8[plan.target.format.name].caution)
+    device = plan.target.device
+    if device is not None and device.prefer.formats[0] != plan.target.format.name:
+        notes.append(f"{device.name} prefers {device.prefer.formats[0]}; this is {plan.target.format.name}")
+    return tuple(note for note in notes if note)
+
+
+def _provenance(plan: Plan, converted: Converted) -> Provenance:
+    return Provenance(
+        weights=plan.model.weights,
+        code_licence=plan.model.code_licence,
+        tools=converted.tools,
+        command=plan.command,
+        given=plan.given,
+        calibration=plan.calibration.fingerprint() if plan.calibration else None,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )
