@@ -16,8 +16,8 @@ changes. What a device builds from it lives in a cache beside it.
 * ``proof``: graph -> ``executed`` | ``interpreted`` | ``graph-only``; ``verification``: the gates and the figures.
 * ``golden``: ``{file, relative_tolerance}``, an npz with one built-in picture (``picture``, RGB), its input tensor
   (``input``) and the file's outputs (``output``): any runtime can test itself with it.
-* ``reference``: ``{file, noise_relative}``, an npz with the pixels after resize and crop (``pixels``) and the outputs
-  of the model in torch (``outputs``).
+* ``reference``: ``{file, noise_relative}``, an npz with the pixels after resize and crop (``pixels``), the outputs of
+  the model in torch (``outputs``) and of the file at its export (``answers``).
 * ``provenance``: weights (source, sha256, licence, trained or not), licence of the code, tool versions, command,
   hashes of the calibration pictures.
 * ``files``: path -> ``{sha256, bytes}`` for every file but the manifest. A path MUST be relative, ``/``-separated,

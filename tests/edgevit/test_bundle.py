@@ -1,22 +1,34 @@
 from __future__ import annotations
 
 import errno
-import json
+import hashlib
+import os
 import shutil
 import stat
+import subprocess
+import sys
+import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny_bundles
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgevit import archive
 from edgevit.bundle import open_bundle, seal, staging
-from edgevit.errors import BundleError, ChecksumError, EnvironmentFault, SchemaError, UnsafePathError, UsageError
-from edgevit.manifest import check_names, parse
+from edgevit.errors import (
+    BundleError,
+    ChecksumError,
+    EnvironmentFault,
+    SchemaError,
+    UnsafePathError,
+    UsageError,
+)
+from edgevit.manifest import check_names
 
 
 @pytest.fixture(autouse=True)
@@ -28,13 +40,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def sealed(tmp_path: Path) -> Path:
     return tiny_bundles.write(tmp_path / "tiny").path
-
-
-def edit(folder: Path, change: Any) -> None:
-    path = folder / "manifest.json"
-    data = json.loads(path.read_text())
-    change(data)
-    path.write_text(json.dumps(data))
 
 
 def rezip(source: Path, target: Path, *, add: dict[str, bytes] | None = None, drop: str = "") -> Path:
@@ -91,7 +96,7 @@ def test_a_changed_byte_is_told_by_its_hash(sealed: Path) -> None:
 
 @pytest.mark.parametrize("schema", [0, 2, "1", None, True, 1.5])
 def test_an_unknown_schema_is_told(sealed: Path, schema: object) -> None:
-    edit(sealed, lambda data: data.update(schema=schema))
+    tiny_bundles.edit(sealed, lambda data: data.update(schema=schema))
     with pytest.raises(SchemaError, match=r"this edgevit reads schema 1"):
         open_bundle(sealed)
 
@@ -118,7 +123,7 @@ def test_a_missing_file_is_named(sealed: Path) -> None:
 
 
 def test_a_graph_whose_file_is_not_listed_is_told(sealed: Path) -> None:
-    edit(sealed, lambda data: data["graphs"]["main"].update(file="other.onnx"))
+    tiny_bundles.edit(sealed, lambda data: data["graphs"]["main"].update(file="other.onnx"))
     with pytest.raises(SchemaError, match=r"other.onnx"):
         open_bundle(sealed)
 
@@ -134,7 +139,7 @@ def test_a_folder_without_manifest_is_not_a_bundle(tmp_path: Path) -> None:
     "key", ["model", "spec", "graphs", "files", "proof", "provenance", "labels", "golden", "reference", "state"]
 )
 def test_every_missing_key_is_a_schema_error(sealed: Path, key: str) -> None:
-    edit(sealed, lambda data: data.pop(key))
+    tiny_bundles.edit(sealed, lambda data: data.pop(key))
     with pytest.raises(SchemaError, match=key):
         open_bundle(sealed)
 
@@ -146,7 +151,7 @@ def test_unknown_keys_are_ignored(sealed: Path) -> None:
         data["graphs"]["main"]["also"] = 1
         data["provenance"]["weights"]["also"] = 1
 
-    edit(sealed, add)
+    tiny_bundles.edit(sealed, add)
     assert open_bundle(sealed).manifest.model == "tiny"
 
 
@@ -169,7 +174,7 @@ def test_unknown_keys_are_ignored(sealed: Path) -> None:
     ],
 )
 def test_names_that_lead_elsewhere_are_refused(sealed: Path, name: str) -> None:
-    edit(sealed, lambda data: data["files"].update({name: {"sha256": "0" * 64, "bytes": 0}}))
+    tiny_bundles.edit(sealed, lambda data: data["files"].update({name: {"sha256": "0" * 64, "bytes": 0}}))
     with pytest.raises(UnsafePathError):
         open_bundle(sealed)
 
@@ -304,27 +309,209 @@ def test_a_file_that_may_not_be_named_so_cannot_be_sealed(tmp_path: Path) -> Non
             seal(folder, tiny_bundles.manifest(), tmp_path / "out")
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=False) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=6,
+def test_a_file_added_to_a_bundle_is_refused(sealed: Path) -> None:
+    (sealed / "w.bin").write_bytes(b"x")
+    with pytest.raises(BundleError, match=r"holds 'w.bin', which the manifest does not list"):
+        open_bundle(sealed, check=False)
+    (sealed / "w.bin").unlink()
+    (sealed / "deep").mkdir()
+    (sealed / "deep" / "w.bin").symlink_to("/etc")
+    with pytest.raises(BundleError, match=r"holds 'deep/w.bin'"):
+        open_bundle(sealed)
+
+
+def test_what_systems_drop_into_folders_is_let_lie(sealed: Path, tmp_path: Path) -> None:
+    for name in (".DS_Store", "Thumbs.db", "._model.onnx"):
+        (sealed / name).write_bytes(b"x")
+    assert open_bundle(sealed).manifest.model == "tiny"
+    opened = open_bundle(rezip(sealed, tmp_path / "finder.zip", add={"__MACOSX/._model.onnx": b"x"}))
+    assert sorted(p.name for p in opened.path.iterdir()) == [
+        "golden.npz",
+        "manifest.json",
+        "model.onnx",
+        "reference.npz",
+    ]
+
+
+def swollen(sealed: Path, count: int) -> dict[str, bytes]:
+    """List ``count`` files in the manifest that are within the bounds of one member, and return them."""
+    zeros = bytes(8 << 20)
+    record = {"sha256": hashlib.sha256(zeros).hexdigest(), "bytes": len(zeros)}
+    tiny_bundles.edit(sealed, lambda data: data["files"].update({f"{n}.bin": record for n in range(count)}))
+    return {f"{n}.bin": zeros for n in range(count)}
+
+
+def test_many_small_bombs_are_one_bomb(sealed: Path, tmp_path: Path, cache: Path) -> None:
+    target = rezip(sealed, tmp_path / "bomb.zip", add=swollen(sealed, 6))
+    with pytest.raises(BundleError, match="zip bomb"):
+        open_bundle(target)
+    assert not cache.exists()
+
+
+def retold(folder: Path, **record: object) -> None:
+    """Let the manifest tell something else of the model file."""
+    tiny_bundles.edit(folder, lambda data: data["files"]["model.onnx"].update(record))
+
+
+@pytest.mark.parametrize(
+    ("break_it", "told"),
+    [
+        (lambda f: tiny_bundles.edit(f, lambda d: d.update(schema=9)), "schema 9"),
+        (
+            lambda f: tiny_bundles.edit(f, lambda d: d["files"]["model.onnx"].update(sha256="0" * 64)),
+            "not the file that was sealed",
+        ),
+        (
+            lambda f: tiny_bundles.edit(f, lambda d: d["files"]["model.onnx"].update(bytes=5)),
+            "1800 bytes and was sealed with 5",
+        ),
+        (lambda f: (f / "unlisted.so").write_bytes(b"x"), "unlisted.so"),
+        (lambda f: (f / "golden.npz").unlink(), "'golden.npz', which is missing"),
+        (lambda f: (f / "manifest.json").write_bytes(b"\xff"), "utf-8"),
+    ],
 )
+def test_a_bad_zip_leaves_nothing_in_the_cache(
+    sealed: Path, tmp_path: Path, cache: Path, break_it: Callable[[Path], object], told: str
+) -> None:
+    break_it(sealed)
+    with pytest.raises(BundleError, match=told):
+        open_bundle(rezip(sealed, tmp_path / "bad.zip"))
+    assert [p for p in cache.rglob("*") if p.is_file()] == []
+    assert list((cache / "bundles").glob("*")) == []
 
 
-@given(st.data())
-def test_whatever_one_key_becomes_the_answer_is_a_manifest_or_a_bundle_error(data: st.DataObject) -> None:
-    manifest = tiny_bundles.manifest()
-    whole = manifest.to_dict()
-    whole["files"] = {n: {"sha256": "0" * 64, "bytes": 1} for n in ("model.onnx", "golden.npz", "reference.npz")}
-    at: Any = whole
-    for _ in range(data.draw(st.integers(1, 4))):
-        key = data.draw(st.sampled_from(sorted(at))) if isinstance(at, dict) and at else None
-        if key is None or not isinstance(at[key], dict) or not at[key]:
-            break
-        at = at[key]
-    if isinstance(at, dict) and at:
-        at[data.draw(st.sampled_from(sorted(at)))] = data.draw(JSON)
-    try:
-        parse(json.dumps(whole), where="test")
-    except (BundleError, UsageError) as exc:
-        assert str(exc).startswith("test: ")  # noqa: PT017 - most manifests are still sound
+def test_a_zip_is_extracted_once(sealed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = open_bundle(sealed).to_zip(tmp_path / "tiny.zip")
+    extract, calls = archive._extract, []
+
+    def count(*args: Any) -> None:
+        calls.append(args)
+        extract(*args)
+
+    monkeypatch.setattr(archive, "_extract", count)
+    open_bundle(target)
+    open_bundle(target)
+    assert len(calls) == 1
+
+
+def test_the_zip_that_is_hashed_is_the_zip_that_is_read(
+    sealed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = open_bundle(sealed).to_zip(tmp_path / "tiny.zip")
+    other = tiny_bundles.write(tmp_path / "other", content=b"other").to_zip(tmp_path / "other.zip")
+    checked = archive._checked
+
+    def swap(*args: Any) -> Any:
+        other.replace(target)
+        return checked(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(archive, "_checked", swap)
+        first = open_bundle(target)
+    assert first.graph_file().read_bytes().startswith(b"not really")
+    assert open_bundle(target).graph_file().read_bytes() == b"other"
+
+
+def test_a_cache_that_cannot_be_written_is_said(sealed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = open_bundle(sealed).to_zip(tmp_path / "tiny.zip")
+    (tmp_path / "file").write_bytes(b"")
+    with monkeypatch.context() as patch:
+        patch.setenv("EDGEVIT_CACHE", str(tmp_path / "file"))
+        with pytest.raises(EnvironmentFault, match="EDGEVIT_CACHE"):
+            open_bundle(target)
+
+    def full(*args: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(archive, "_copy", full)
+    with pytest.raises(EnvironmentFault, match="no space left"):
+        open_bundle(target)
+
+
+def test_a_bundle_that_may_not_be_read_is_said(sealed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = open_bundle(sealed).to_zip(tmp_path / "tiny.zip")
+
+    def refuse(path: Path, *args: Any, **kwargs: Any) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    for place in (sealed, target):
+        with pytest.raises(EnvironmentFault, match="not allowed to read"):
+            open_bundle(place)
+    with pytest.raises(BundleError, match="cannot be read"):
+        open_bundle("x" * 5000)
+
+
+@pytest.mark.parametrize("names", [("x", "x/y"), ("X/y", "x"), ("manifest.json/y",), ("a/b", "a/b/c/d")])
+def test_a_file_that_is_also_a_folder_is_refused(names: tuple[str, ...]) -> None:
+    with pytest.raises(UnsafePathError, match=r"folder|itself"):
+        check_names(names)
+    check_names(["a/b", "a/c", "ab", "a.b"])
+
+
+@settings(max_examples=150)
+@given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), min_size=1, max_size=4))
+def test_a_damaged_zip_opens_soundly_or_is_told(zipped: bytes, flips: list[tuple[float, int]]) -> None:
+    content = bytearray(zipped)
+    for at, bits in flips:
+        content[int(at * len(content))] ^= bits
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEVIT_CACHE", str(Path(name, "cache")))
+        Path(name, "b.zip").write_bytes(content)
+        try:
+            opened = open_bundle(Path(name, "b.zip"))
+        except BundleError:
+            return
+        assert opened.graph_file().read_bytes() == b"not really a model" * 100
+
+
+@pytest.fixture(scope="module")
+def zipped(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    folder = tmp_path_factory.mktemp("zipped")
+    return tiny_bundles.write(folder / "tiny").to_zip(folder / "tiny.zip").read_bytes()
+
+
+def test_a_zip_is_written_where_it_opens_again_and_over_nothing(sealed: Path, tmp_path: Path) -> None:
+    bundle = open_bundle(sealed)
+    with pytest.raises(UsageError, match=r"ends in \.zip"):
+        bundle.to_zip(tmp_path / "tiny.tar")
+    with pytest.raises(UsageError, match="there is no folder"):
+        bundle.to_zip(tmp_path / "absent" / "tiny.zip")
+    (tmp_path / "tiny.zip").write_bytes(b"precious")
+    with pytest.raises(UsageError, match="force=True"):
+        bundle.to_zip(tmp_path / "tiny.zip")
+    assert (tmp_path / "tiny.zip").read_bytes() == b"precious"
+    assert open_bundle(bundle.to_zip(tmp_path / "tiny.zip", force=True)).manifest == bundle.manifest
+    (sealed / "model.onnx").unlink()
+    with pytest.raises(BundleError, match="cannot be read"):
+        bundle.to_zip(tmp_path / "again.zip")
+    assert not [p for p in tmp_path.iterdir() if p.name.endswith(".part") or p.name == "again.zip"]
+
+
+def test_only_errors_of_writing_the_bundle_are_said_as_that(tmp_path: Path) -> None:
+    def fail(number: int, *names: Path) -> None:
+        with staging(tmp_path / "out") as folder:
+            raise OSError(number, os.strerror(number), *(str(folder / name) for name in names))
+
+    with pytest.raises(EnvironmentFault, match="out: not allowed to write"):
+        fail(errno.EACCES, Path("model.onnx"))
+    with pytest.raises(EnvironmentFault, match="out: cannot be written"):
+        fail(errno.EIO, tmp_path / "out.refused" / "report.json")
+    with pytest.raises(EnvironmentFault, match="no space left"):
+        fail(errno.EDQUOT)
+    for foreign in (tmp_path / "pictures" / "a.png", Path("/elsewhere")):
+        with pytest.raises(FileNotFoundError):
+            fail(errno.ENOENT, foreign)
+    with pytest.raises(ConnectionResetError):
+        fail(errno.ECONNRESET)
+
+
+@pytest.mark.parametrize("wrong", [None, 5, b"x", ["a"]])
+def test_a_bundle_is_opened_by_a_path(wrong: Any) -> None:
+    with pytest.raises(UsageError, match="by the path"):
+        open_bundle(wrong)
+
+
+def test_opening_a_bundle_needs_no_numpy(sealed: Path) -> None:
+    script = f"import sys, edgevit.bundle as b; b.open_bundle({str(sealed)!r}); assert 'numpy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[2])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -53,12 +54,57 @@ def test_a_spec_survives_json(image: ImageSpec, labels: list[str]) -> None:
         {"interpolation": "lanczos"},
         {"color": "hsv"},
         {"layout": "chw"},
+        {"layout": ["nchw"]},
+        {"size_hw": (True, 8)},
+        {"size_hw": 8},
+        {"size_hw": (8193, 8)},
+        {"mean": "abc"},
+        {"mean": (0.1, "0.2", 0.3)},
+        {"mean": (10**400, 0.2, 0.3)},
+        {"std": (1e-30, 1.0, 1.0)},
+        {"std": None},
+        {"antialias": "no"},
+        {"antialias": 1},
     ],
 )
 def test_what_makes_no_sense_is_refused(change: dict[str, object]) -> None:
     whole: dict[str, object] = {"size_hw": (8, 8), "resize_hw": (9, 9), **change}
     with pytest.raises(SpecError, match=next(iter(change))):
         ImageSpec(**whole)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"task": 5},
+        {"task": ""},
+        {"labels": "abc"},
+        {"labels": [1, {}, None]},
+        {"label_ids": "n1"},
+        {"notes": 5},
+        {"topk": 2.5},
+        {"topk": True},
+        {"topk": 0},
+        {"output": {}},
+        {"image": {"size_hw": [8, 8]}},
+    ],
+)
+def test_a_spec_is_of_the_types_it_says(change: dict[str, object]) -> None:
+    whole: dict[str, object] = {"task": "classify", "image": ImageSpec((8, 8), (8, 8)), **change}
+    with pytest.raises(SpecError, match=next(iter(change))):
+        Spec(**whole)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("data", [{}, {"task": "classify"}, {"task": "classify", "image": []}, {"image": {}}, [], None])
+def test_json_that_is_no_spec_is_told(data: Any) -> None:
+    with pytest.raises(SpecError, match="cannot be read"):
+        Spec.from_dict(data)
+
+
+def test_lists_are_taken_as_tuples() -> None:
+    image = ImageSpec([8, 8], [9, 9], mean=[0, 0, 0])  # type: ignore[arg-type]
+    assert image == ImageSpec((8, 8), (9, 9), mean=(0.0, 0.0, 0.0))
+    assert hash(Spec("classify", image, ["a"])) == hash(Spec("classify", image, ("a",)))  # type: ignore[arg-type]
 
 
 def test_another_size_keeps_the_share_that_the_crop_keeps() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import builtins
+import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,12 +11,14 @@ import numpy as np
 import onnx
 import onnx_files
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from edgevit.errors import (
     BadOutputError,
     BundleError,
     EngineError,
+    EnvironmentFault,
+    InputError,
     MissingDependencyError,
     UnsafePathError,
     UnsupportedError,
@@ -23,7 +26,7 @@ from edgevit.errors import (
 )
 from edgevit.formats import FORMATS
 from edgevit.manifest import GraphFile
-from edgevit.runtime.engines import ENGINES, EngineOptions, load_engine, run_batch, run_checked
+from edgevit.runtime.engines import ENGINES, EngineOptions, Tensors, load_engine, run_batch, run_checked
 from edgevit.runtime.engines.onnx_guard import check_onnx
 from edgevit.spec import TensorSpec
 
@@ -88,27 +91,103 @@ def test_a_file_that_is_no_model_is_one_sentence(tmp_path: Path) -> None:
         load_engine("onnx", tmp_path / "m.onnx", graph(), EngineOptions())
 
 
-@pytest.mark.parametrize("location", ["../outside.bin", "/etc/passwd", "a/../../b", "C:\\x"])
+@pytest.mark.parametrize("location", ["../outside.bin", "/etc/passwd", "a/../../b", "C:\\x", "*/_ORT_MEM_ADDR_/*", ""])
 def test_weights_outside_the_bundle_are_refused(tmp_path: Path, location: str) -> None:
-    tensor = numpy_helper.from_array(np.eye(3, dtype=np.float32), "weights")
-    tensor.ClearField("raw_data")
-    tensor.data_location = TensorProto.EXTERNAL
-    tensor.external_data.add(key="location", value=location)
     node = helper.make_node("MatMul", ["image", "weights"], ["logits"])
-    with pytest.raises(UnsafePathError, match="outside the bundle"):
-        check_onnx(onnx_files.save(tmp_path / "m.onnx", [node], [tensor]))
+    with pytest.raises(UnsafePathError, match=r"outside the bundle|not among the files"):
+        check_onnx(onnx_files.save(tmp_path / "m.onnx", [node], [onnx_files.outside(location)]))
 
 
-def test_weights_in_a_branch_are_found_too(tmp_path: Path) -> None:
-    tensor = numpy_helper.from_array(np.eye(3, dtype=np.float32), "w")
-    tensor.ClearField("raw_data")
-    tensor.data_location = TensorProto.EXTERNAL
-    tensor.external_data.add(key="location", value="/etc/passwd")
-    constant = helper.make_node("Constant", [], ["logits"], value=tensor)
-    branch = helper.make_graph([constant], "b", [], [helper.make_tensor_value_info("logits", TensorProto.FLOAT, None)])
-    node = helper.make_node("If", ["flag"], ["logits"], then_branch=branch, else_branch=branch)
-    with pytest.raises(UnsafePathError):
-        check_onnx(onnx_files.save(tmp_path / "m.onnx", [node], []))
+def attribute(**parts: Any) -> onnx.NodeProto:
+    """Return a node whose one attribute holds the given messages."""
+    node = helper.make_node("Constant", [], ["logits"])
+    held = node.attribute.add(name="value")
+    for name, value in parts.items():
+        getattr(held, name).extend(value) if isinstance(value, list) else getattr(held, name).CopyFrom(value)
+    return node
+
+
+def hidden() -> list[tuple[str, onnx.ModelProto]]:
+    """Return models that keep weights in /etc/passwd, one for each field in which a tensor can lie."""
+    tensor = onnx_files.outside("/etc/passwd")
+    sparse = onnx.SparseTensorProto(values=tensor)
+    inner = onnx.GraphProto(initializer=[tensor])
+    function = onnx.FunctionProto(attribute_proto=attribute(t=tensor).attribute)
+    graphs = {
+        "initializer": inner,
+        "sparse values": onnx.GraphProto(sparse_initializer=[sparse]),
+        "sparse indices": onnx.GraphProto(sparse_initializer=[onnx.SparseTensorProto(indices=tensor)]),
+        "t": onnx.GraphProto(node=[attribute(t=tensor)]),
+        "tensors": onnx.GraphProto(node=[attribute(tensors=[tensor])]),
+        "g": onnx.GraphProto(node=[attribute(g=inner)]),
+        "graphs": onnx.GraphProto(node=[attribute(graphs=[inner])]),
+        "sparse_tensor": onnx.GraphProto(node=[attribute(sparse_tensor=sparse)]),
+        "sparse_tensors": onnx.GraphProto(node=[attribute(sparse_tensors=[sparse])]),
+    }
+    models = [(name, onnx.ModelProto(graph=graph)) for name, graph in graphs.items()]
+    models.append(("function", onnx.ModelProto(functions=[onnx.FunctionProto(node=[attribute(t=tensor)])])))
+    models.append(("attribute_proto", onnx.ModelProto(functions=[function])))
+    training = onnx.TrainingInfoProto(initialization=inner)
+    models.append(("training", onnx.ModelProto(training_info=[training])))
+    return models
+
+
+@pytest.mark.parametrize(("field", "model"), hidden(), ids=[field for field, _ in hidden()])
+def test_weights_are_found_in_every_field(tmp_path: Path, field: str, model: onnx.ModelProto) -> None:
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(UnsafePathError, match="/etc/passwd"):
+        check_onnx(tmp_path / "m.onnx")
+
+
+def test_a_key_longer_than_engines_read_hides_nothing(tmp_path: Path) -> None:
+    """An engine keeps 32 bits of a key, so 2**32 + 0x6a is field 13 (external data) to it."""
+    node = helper.make_node("MatMul", ["image", "weights"], ["logits"])
+    path = onnx_files.save(tmp_path / "m.onnx", [node], [onnx_files.outside("../../etc")])
+    entry = b"\x6a\x15\x0a\x08location"
+    whole = path.read_bytes()
+    assert whole.count(entry) == 1
+    path.write_bytes(_lengthened(whole, entry, b"\xea\x80\x80\x80\x10" + entry[1:]))
+    with pytest.raises(BundleError, match="field number"):
+        check_onnx(path)
+    path.write_bytes(b"\x02\x00" + whole)
+    with pytest.raises(BundleError, match="field number"):
+        check_onnx(path)
+
+
+def _lengthened(whole: bytes, old: bytes, new: bytes) -> bytes:
+    """Replace bytes in the graph's first initializer and correct the lengths of what holds them."""
+    model = onnx.ModelProto.FromString(whole)
+    tensor = model.graph.initializer[0].SerializeToString()
+    longer = tensor.replace(old, new)
+    model.graph.ClearField("initializer")
+    graph = model.graph.SerializeToString() + _field(5, longer)
+    model.ClearField("graph")
+    return bytes(model.SerializeToString() + _field(7, graph))
+
+
+def _field(number: int, content: bytes) -> bytes:
+    size, length = len(content), b""
+    while size > 0x7F:
+        length += bytes([size & 0x7F | 0x80])
+        size >>= 7
+    return bytes([number << 3 | 2]) + length + bytes([size]) + content
+
+
+def test_weights_beside_the_model_are_plain_listed_files(tmp_path: Path) -> None:
+    folder, away = tmp_path / "bundle", tmp_path / "away"
+    for place in (folder, away):
+        place.mkdir()
+        (place / "w.bin").write_bytes(np.eye(3, dtype=np.float32).tobytes())
+    (folder / "sub").symlink_to(away)
+    node = helper.make_node("MatMul", ["image", "weights"], ["logits"])
+    path = onnx_files.save(folder / "m.onnx", [node], [onnx_files.outside("sub/w.bin")])
+    with pytest.raises(UnsafePathError, match="symlink"):
+        check_onnx(path)
+    path = onnx_files.save(folder / "m.onnx", [node], [onnx_files.outside("w.bin")])
+    check_onnx(path)
+    check_onnx(path, frozenset({folder / "w.bin"}))
+    with pytest.raises(UnsafePathError, match="not among the files"):
+        check_onnx(path, frozenset({path}))
 
 
 def test_operators_of_a_foreign_library_are_refused(tmp_path: Path) -> None:
@@ -130,6 +209,99 @@ def test_a_sound_file_passes_the_guard(model: Path) -> None:
     onnx.checker.check_model(onnx.load(model))
 
 
+@pytest.mark.parametrize("engine", ["openvino", "litert"])
+def test_an_engine_takes_files_of_its_own_kind_only(engine: str, model: Path) -> None:
+    with pytest.raises(UnsupportedError, match=r"model.onnx is none. Type: --engine onnx"):
+        load_engine(engine, model, graph(), EngineOptions())
+    assert load_engine("null", model, graph(), EngineOptions())
+
+
+def test_an_onnx_file_that_is_named_as_ir_does_not_pass_the_guard(tmp_path: Path) -> None:
+    pytest.importorskip("openvino", reason="OpenVINO is not installed")
+    onnx_files.mean_classifier(tmp_path / "model.xml")
+    with pytest.raises(BundleError, match="not OpenVINO IR"):
+        load_engine("openvino", tmp_path / "model.xml", graph(), EngineOptions())
+    with pytest.raises(EngineError, match="cannot be read"):
+        load_engine("openvino", tmp_path / "absent.xml", graph(), EngineOptions())
+
+
+def test_an_engine_older_than_the_bundle_asks_for_is_refused(model: Path) -> None:
+    assert load_engine("onnx", model, graph(), EngineOptions(minimum="1.16"))
+    with pytest.raises(EnvironmentFault, match=r"needs ONNX Runtime 99 or newer; .* pip install --upgrade"):
+        load_engine("onnx", model, graph(), EngineOptions(minimum="99"))
+    pytest.importorskip("openvino", reason="OpenVINO is not installed")
+    with pytest.raises(EnvironmentFault, match="needs OpenVINO 9999"):
+        load_engine("openvino", Path("m.xml"), graph(), EngineOptions(minimum="9999"))
+    pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
+    with pytest.raises(EnvironmentFault, match="needs LiteRT 99"):
+        load_engine("litert", Path("m.tflite"), graph(), EngineOptions(minimum="99"))
+
+
+class Answers:
+    """Stand in for an engine that answers with anything."""
+
+    description = "an engine"
+
+    def __init__(self, answer: object) -> None:
+        self.answer = answer
+
+    def run(self, inputs: Tensors) -> dict[str, Any]:
+        return {"logits": self.answer}
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        np.array([["a", "b", "c"]]),
+        np.array([["a", "b", "c"]], object),
+        np.ones((1, 3), bool),
+        np.ones((1, 3), complex),
+        [[1.0, 2.0, 3.0]],
+        {"a": 1.0},
+    ],
+)
+def test_what_is_no_array_of_numbers_is_never_a_result(answer: object) -> None:
+    with pytest.raises(BadOutputError, match="array of numbers"):
+        run_batch(Answers(answer), graph(), np.ones((1, 3, 8, 8), np.float32))
+
+
+def test_text_from_a_real_engine_is_never_a_result(tmp_path: Path) -> None:
+    cast = helper.make_node("Cast", ["flat"], ["logits"], to=TensorProto.STRING)
+    pooled = [
+        helper.make_node("GlobalAveragePool", ["image"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+    ]
+    path = onnx_files.save(tmp_path / "m.onnx", [*pooled, cast], [], output=TensorProto.STRING)
+    engine = load_engine("onnx", path, graph(), EngineOptions(threads=1))
+    with pytest.raises(BadOutputError, match="array of numbers"):
+        run_batch(engine, graph(), np.ones((1, 3, 8, 8), np.float32))
+
+
+@pytest.mark.parametrize("rows", [1, 4, 6])
+def test_as_many_rows_come_out_as_went_in(rows: int) -> None:
+    with pytest.raises(BadOutputError, match="answered 5 rows"):
+        run_batch(Answers(np.ones((rows, 3), np.float32)), graph(-1), np.ones((5, 3, 8, 8), np.float32))
+
+
+@pytest.mark.parametrize("nothing", [np.zeros((0, 3, 8, 8), np.float32), np.float32(1), None, []])
+@pytest.mark.parametrize("batch", [1, -1])
+def test_nothing_to_run_is_told(batch: int, nothing: Any) -> None:
+    with pytest.raises(InputError, match="nothing to run"):
+        run_batch(Answers(np.ones((1, 3))), graph(batch), nothing)
+
+
+def test_no_more_threads_are_taken_than_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 5, 7}, raising=False)
+    assert EngineOptions().thread_count == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert EngineOptions().thread_count == 4
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert EngineOptions().thread_count == 1
+
+
 def test_the_null_engine_answers_the_same_to_the_same(tmp_path: Path) -> None:
     engine = load_engine("null", tmp_path / "absent", graph(-1), EngineOptions())
     one, two = np.ones((2, 3, 8, 8), np.float32), np.zeros((2, 3, 8, 8), np.float32)
@@ -142,8 +314,8 @@ def test_engines_say_which_precisions_they_have(model: Path) -> None:
         load_engine("onnx", model, graph(), EngineOptions(precision="bf16"))
 
 
-@pytest.mark.parametrize("threads", [0, -1, 2000])
-def test_a_senseless_number_of_threads_is_refused(threads: int) -> None:
+@pytest.mark.parametrize("threads", [0, -1, 2000, "2", 2.0, True])
+def test_a_senseless_number_of_threads_is_refused(threads: Any) -> None:
     with pytest.raises(UsageError, match="threads"):
         EngineOptions(threads=threads)
 

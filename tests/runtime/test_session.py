@@ -1,16 +1,27 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx_files
 import pytest
 import tiny_bundles
+from onnx import helper
 
 import edgevit
 from edgevit.bundle import Bundle
-from edgevit.errors import BadOutputError, EngineError, InputError, UnknownNameError
+from edgevit.errors import (
+    BadOutputError,
+    EngineError,
+    EnvironmentFault,
+    InputError,
+    UnknownNameError,
+    UnsafePathError,
+    UnsupportedError,
+    UsageError,
+)
 from edgevit.runtime import Classification, Frame, load
 from edgevit.runtime.tasks.classify import softmax
 
@@ -162,3 +173,59 @@ def test_supervision_takes_the_result(bundle: Bundle) -> None:
     assert isinstance(result, Classification)
     best, _ = result.to_supervision().get_top_k(1)
     assert best[0] == result.top1
+
+
+@pytest.mark.parametrize("operations", [{"preprocess": "image/2"}, {"postprocess": "none/9"}, {"crop": "hit/1"}])
+def test_arithmetic_that_nobody_knows_is_not_guessed(tmp_path: Path, operations: dict[str, str]) -> None:
+    (step,) = operations.items()
+    bundle = tiny_bundles.write(tmp_path / "tiny", operations=operations)
+    with pytest.raises(UnsupportedError, match=f"'{step[0]}: {step[1]}', which this edgevit does not know"):
+        load(bundle, engine="null")
+
+
+def test_an_engine_that_is_too_old_does_not_run_the_bundle(tmp_path: Path) -> None:
+    content = onnx_files.mean_classifier(tmp_path / "source.onnx").read_bytes()
+    engine = {"name": "onnxruntime", "minimum": "99"}
+    with pytest.raises(EnvironmentFault, match="99 or newer"):
+        load(tiny_bundles.write(tmp_path / "tiny", content=content, engine=engine))
+
+
+def test_a_task_that_nobody_knows_is_told(tmp_path: Path) -> None:
+    spec = replace(tiny_bundles.manifest().spec, task="gaze")
+    with pytest.raises(UnknownNameError, match="no task named 'gaze'"):
+        load(tiny_bundles.write(tmp_path / "tiny", spec=spec), engine="null")
+
+
+@pytest.mark.parametrize("engine", ["litert", "openvino"])
+def test_an_engine_of_another_format_is_answered_with_those_that_fit(bundle: Bundle, engine: str) -> None:
+    with pytest.raises(UnsupportedError, match="ONNX bundles run with onnx, null"):
+        load(bundle, engine=engine)
+
+
+def test_a_bundle_cannot_bring_a_file_to_an_engine_that_does_not_guard_it(tmp_path: Path) -> None:
+    content = onnx_files.mean_classifier(tmp_path / "source.onnx").read_bytes()
+    with pytest.raises(UnsupportedError, match=r"runs .xml files; model.onnx is none"):
+        load(tiny_bundles.write(tmp_path / "tiny", content=content, format="openvino"))
+
+
+def test_weights_beside_the_model_are_opened_if_they_are_listed(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["image"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weights"], ["logits"]),
+    ]
+    content = onnx_files.save(tmp_path / "s.onnx", nodes, [onnx_files.outside("sub/w.bin")]).read_bytes()
+    eye = np.eye(3, dtype=np.float32).tobytes()
+    whole = tiny_bundles.write(tmp_path / "tiny", content=content, more={"sub/w.bin": eye})
+    with load(whole) as session:
+        assert session(green(), color="rgb").to_dict()["top"][0]["name"] == "square"
+    files = {name: record for name, record in whole.manifest.files.items() if name != "sub/w.bin"}
+    with pytest.raises(UnsafePathError, match="not among the files"):
+        load(Bundle(whole.path, replace(whole.manifest, files=files)))
+
+
+def test_an_empty_batch_and_no_bundle_are_told(bundle: Bundle) -> None:
+    with load(bundle) as session, pytest.raises(InputError, match="nothing to run"):
+        session.infer(np.zeros((0, 3, 8, 8), np.float32))
+    with pytest.raises(UsageError, match="by the path"):
+        load(None)  # type: ignore[arg-type]

@@ -29,15 +29,25 @@ def save(
     classes: int = 3,
     batch: int | str = 1,
     domains: tuple[str, ...] = (),
+    output: int = TensorProto.FLOAT,
 ) -> Path:
     """Write a graph from ``image`` to ``logits``."""
     graph = helper.make_graph(
         nodes,
         "tiny",
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, 3, size, size])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, classes])],
+        [helper.make_tensor_value_info("logits", output, [batch, classes])],
         tensors,
     )
     opsets = [helper.make_opsetid("", 18), *(helper.make_opsetid(domain, 1) for domain in domains)]
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
     return path
+
+
+def outside(location: str, name: str = "weights") -> onnx.TensorProto:
+    """Return a 3 x 3 tensor whose numbers lie in another file."""
+    tensor = numpy_helper.from_array(np.eye(3, dtype=np.float32), name)
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location)
+    return tensor
