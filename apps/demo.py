@@ -15,7 +15,7 @@ from edgevit.bundle import Bundle
 from edgevit.cli import console
 from edgevit.devices import load_device
 from edgevit.pictures import write_picture
-from edgevit.runtime import Classification, load
+from edgevit.runtime import load
 from edgevit.runtime.bench import bench
 from edgevit.runtime.figures import BenchReport
 from edgevit.runtime.sources import open_source
@@ -105,7 +105,6 @@ def predict(bundle: Bundle, sheet: Path) -> tuple[int, int]:
     pictures, captions, right = [], [], []
     with load(bundle) as session:
         for result in session.stream(open_source(PICTURES)):
-            assert isinstance(result, Classification)
             told = result.name(result.top1)
             truth = next((label for label in LABELS if f"-{label}." in result.frame.source), "")
             pictures.append(result.frame.to_rgb())

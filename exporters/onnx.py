@@ -172,7 +172,7 @@ def _annotate(onnx: Any, path: Path, job: Job) -> int:
         raise UnsupportedError(f"{job.model} is larger than 2 GB, which one ONNX file cannot hold.")
     onnx.checker.check_model(model)
     onnx.save(model, path)
-    return max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    return max(int(entry.version) for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
 
 
 _REMARKS = ("doc_string", "metadata_props")

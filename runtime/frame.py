@@ -68,6 +68,11 @@ def check_pixels(data: Any, pixel_format: str) -> None:
 
 def frame_of(picture: Any, color: str | None, *, index: int = 0) -> Frame:
     """Make a Frame of what a caller handed over. A bare array must come with its colour order: it is never guessed."""
+    if isinstance(picture, Frame) and color is not None:
+        raise InputError(
+            f"The frame says it is {picture.pixel_format}, and color={color!r} was given too. Leave color away; a "
+            "frame that says something wrong must be made anew: edgevit.Frame(data, 'bgr', captured_ns)."
+        )
     if isinstance(picture, Frame):
         return picture
     if isinstance(picture, np.ndarray) and color is None:

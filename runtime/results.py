@@ -26,6 +26,10 @@ class Result(Protocol):
     def frame(self) -> Frame:
         """The frame that was asked about."""
 
+    @property
+    def speed(self) -> dict[str, float]:
+        """The milliseconds of this frame under ``preprocess``, ``inference``, ``postprocess``."""
+
     def plot(self) -> Pixels:
         """Return the picture with the answer drawn on it, (H, W, 3) in RGB order."""
 

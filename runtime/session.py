@@ -18,8 +18,8 @@ from edgevit.kernels import prepare
 from edgevit.manifest import Manifest
 
 from .engines import Engine, EngineOptions, Tensor, check_engine, load_engine, run_batch
-from .frame import Frame, frame_of
-from .results import Result, Speed
+from .frame import Frame, Pixels, frame_of
+from .results import Classification, Speed
 from .sources import Source, open_source
 from .tasks import TASKS, check_operations
 
@@ -69,8 +69,11 @@ class Session:
         """The names of the classes."""
         return self.manifest.spec.labels
 
-    def __call__(self, picture: Frame | Any, *, color: str | None = None) -> Result:
-        """Answer for one frame, or for one array with its colour order: ``session(array, color="bgr")``."""
+    def __call__(self, picture: Frame | Any, *, color: str | None = None) -> Classification:
+        """Answer for one frame, or for one array with its colour order: ``session(array, color="bgr")``.
+
+        Classifying is the only task so far, so its result is the type here; ``Result`` is what all tasks' have.
+        """
         frame = frame_of(picture, color)
         began = time.perf_counter_ns()
         tensor = self.prepare(frame)
@@ -80,22 +83,30 @@ class Session:
         decoded = self._task.decode(output[0], self.manifest)
         ended = time.perf_counter_ns()
         speed = Speed((prepared - began) / 1e6, (inferred - prepared) / 1e6, (ended - inferred) / 1e6)
-        result: Result = self._task.result(decoded, frame, speed, self.manifest)
+        result: Classification = self._task.result(decoded, frame, speed, self.manifest)
         return result
 
     def prepare(self, frame: Frame) -> Tensor:
-        """Make the input tensor of a frame, (1, 3, h, w)."""
+        """Make the input tensor of a frame: one row, in the layout that the manifest's spec says."""
         return prepare(frame.data, self.manifest.spec.image, color=frame.pixel_format)
 
     def infer(self, batch: Tensor) -> Tensor:
-        """Run input tensors (N, 3, h, w) and return the outputs (N, ...), whatever batch the file was made for."""
+        """Run N rows as ``prepare`` makes them and return the outputs (N, ...), whatever batch the file was made for.
+
+        A row is (3, h, w), or (h, w, 3) where the layout is ``nhwc``, as in LiteRT's files.
+        """
         with self._turn:
             if self._engine is None:
                 raise EngineError("The session was closed; load the bundle again.")
             return run_batch(self._engine, self._graph, batch)
 
-    def stream(self, source: Source | Iterable[Frame] | str | Path, *, color: str | None = None) -> Iterator[Result]:
-        """Answer for every frame of a source (a URI, a Source, or any frames), in order."""
+    def stream(
+        self, source: Source | Iterable[Frame | Pixels] | str | Path, *, color: str | None = None
+    ) -> Iterator[Classification]:
+        """Answer for every frame of a source (a URI, a Source, or any frames), in order.
+
+        ``color`` is for bare arrays alone; frames say theirs.
+        """
         opened = open_source(str(source)) if isinstance(source, (str, Path)) else source
         try:
             for frame in opened:

@@ -179,6 +179,10 @@ def test_results_that_know_no_rank_pass_as_they_are(album: Path) -> None:
     class Plain:
         frame: Frame
 
+        @property
+        def speed(self) -> dict[str, float]:
+            return {}
+
         def plot(self) -> Any:
             return self.frame.to_rgb()
 

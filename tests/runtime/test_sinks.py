@@ -33,6 +33,10 @@ class Answer:
     frame: Frame
     value: float = 0.5
 
+    @property
+    def speed(self) -> dict[str, float]:
+        return {}
+
     def plot(self) -> U8:
         picture = np.array(self.frame.to_rgb())
         picture[:8, :8] = 255
