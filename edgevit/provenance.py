@@ -30,7 +30,7 @@ class WeightsRecord:
 class Provenance:
     """Tell how a bundle was made, well enough to make it again.
 
-    ``given`` names the parts of the preprocessing that the exporter gave by hand (mean, std), against the weights' card.
+    ``given`` names what the exporter said of the preprocessing by hand (mean, std), against the weights' card.
     """
 
     weights: WeightsRecord
