@@ -23,7 +23,8 @@ from .reference import Reference
 from .report import Report
 from .target import Target
 
-_OPERATIONS = {"preprocess": "image/1", "postprocess": "softmax/1"}
+_PREPROCESS = {"preprocess": "image/1"}
+_POSTPROCESS = {"logits": {"postprocess": "softmax/1"}, "probabilities": {}}
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -88,7 +89,7 @@ def prove(
         golden=proof.write_golden(folder, sample, *golden, target.precision),
         reference=proof.write_reference(folder, plan.pixels, wanted, got, noise),
         device=target.device.slug if target.device else None,
-        operations=_OPERATIONS,
+        operations={**_PREPROCESS, **_POSTPROCESS[spec.output]},
     )
     return manifest, report
 
