@@ -25,7 +25,8 @@ def figures(**changes: float) -> Figures:
         "relative_median": 1e-6,
         "relative_most": 1e-5,
     }
-    return Figures(**{**base, "noise_relative": 1e-7, "classes_seen": 3, **changes})
+    base |= {"noise_relative": 1e-7, "classes_seen": 3, **changes}
+    return Figures(**base)
 
 
 @given(outputs)
