@@ -65,7 +65,8 @@ def test_no_file_is_too_big_to_clone() -> None:
 
 def test_nothing_names_a_package_registry_or_a_place_on_one_machine() -> None:
     places = re.compile(
-        r"pypi\.org|pypi\.python|pythonhosted|npmjs|anaconda\.org|download\.pytorch|pypi\.nvidia|deb\.debian"
+        # Each word is broken by a class of one letter, so that the law does not break itself.
+        r"p[y]pi[.]|p[y]thonhosted|n[p]mjs|a[n]aconda[.]org|d[o]wnload[.]pytorch|d[e]b[.]debian"
         r"|--(?:extra-)?index-url|--find-links|(?<![\w.])/(?:work|root|Users|home)/\w"
     )
     found = [f"{path}: {match[0]}" for path, text in texts() for match in places.finditer(text)]
@@ -119,7 +120,11 @@ def test_a_planted_unpickling_is_caught(text: str) -> None:
         ("a.py", "# TODO: later\n", test_nothing_is_left_for_later),
         ("a.py", "def f(): raise NotImplementedError\n", test_nothing_is_left_for_later),
         ("a.bin", "x" * (MOST_BYTES + 1), test_no_file_is_too_big_to_clone),
-        ("a.md", "see https://pypi.org/project/x", test_nothing_names_a_package_registry_or_a_place_on_one_machine),
+        (
+            "a.md",
+            "see https://" + "py" + "pi.org/project/x",
+            test_nothing_names_a_package_registry_or_a_place_on_one_machine,
+        ),
         ("a.md", "it lies in /home/me/x", test_nothing_names_a_package_registry_or_a_place_on_one_machine),
         ("a.py", "torch.load(path)", test_nothing_is_ever_unpickled),
     ],
