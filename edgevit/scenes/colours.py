@@ -29,7 +29,7 @@ def any_colour(dice: Dice) -> Colour:
     )[wedge]
 
 
-def shade_of(colour: Colour, dice: Dice, low: float = 0.15, high: float = 0.5) -> Colour:
+def shade_of(colour: Colour, dice: Dice, low: float = 0.12, high: float = 0.45) -> Colour:
     """Return a lighter or a darker shade of the colour."""
     amount, towards = dice.between(low, high), float(dice.chance(0.5))
     red, green, blue = (channel + (towards - channel) * amount for channel in colour)
@@ -46,7 +46,7 @@ def pair_apart_from(others: Sequence[Colour], dice: Dice, distance: float) -> tu
     best, best_distance = None, -1.0
     for _ in range(_TRIES):
         first = any_colour(dice)
-        second = shade_of(first, dice) if dice.chance(0.6) else any_colour(dice)
+        second = shade_of(first, dice) if dice.chance(0.75) else any_colour(dice)
         nearest = min((apart(mine, other) for mine in (first, second) for other in others), default=1.0)
         if nearest > best_distance:
             best, best_distance = (first, second), nearest

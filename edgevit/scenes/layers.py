@@ -12,7 +12,7 @@ from .dice import Dice, Plane
 from .outlines import OUTLINES, coverage
 from .textures import TEXTURES, smooth_noise
 
-HIDDEN_AT_MOST = 0.25  # share of the object's pixels; more, and a person could no longer name it
+HIDDEN_AT_MOST = 0.2  # share of the object's pixels; more, and a person could no longer name it
 # Calm textures are the commoner ones, as they are in photographs.
 _BACKDROPS = ("plain", "stripes", "checks", "dots", "clouds", "clouds", "speckle", "gradient", "gradient", "gradient")
 _FILLS = ("plain", "plain", "plain", "stripes", "checks", "dots", "clouds", "speckle", "gradient", "gradient")
@@ -56,7 +56,7 @@ def paint_backdrop(view: View, dice: Dice, fields: int) -> tuple[Plane, list[Col
     colours: list[Colour] = []
     for number in range(fields):
         first = any_colour(dice)
-        pair = first, shade_of(first, dice) if dice.chance(0.7) else any_colour(dice)
+        pair = first, shade_of(first, dice) if dice.chance(0.85) else any_colour(dice)
         colours += pair
         mix = TEXTURES[dice.pick(_BACKDROPS)](view.x, view.y, dice, view.pixel)
         if number == 0:
@@ -67,9 +67,9 @@ def paint_backdrop(view: View, dice: Dice, fields: int) -> tuple[Plane, list[Col
 
 def paint_object(canvas: Plane, view: View, dice: Dice, name: str, colours: list[Colour], *, contrast: float) -> Thing:
     """Paint one object somewhere, of any size and turn, slightly bent, and return where it lies."""
-    radius = dice.between(0.5, 0.9)
+    radius = dice.between(0.52, 0.9)
     half_w, half_h = view.half_wh
-    reach_x, reach_y = max(0.0, half_w - 0.8 * radius), max(0.0, half_h - 0.8 * radius)
+    reach_x, reach_y = max(0.0, half_w - 0.9 * radius), max(0.0, half_h - 0.9 * radius)
     centre = dice.between(-reach_x, reach_x), dice.between(-reach_y, reach_y)
     x, y = _object_plane(view, dice, centre, radius)
     cover, distance_px = coverage(OUTLINES[name](x, y), least_slope=0.6 * view.pixel / radius)

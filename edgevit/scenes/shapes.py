@@ -58,9 +58,9 @@ def render(index: int, *, seed: int = DEMO_SEED, size: int = SIZE) -> tuple[U8, 
     dice = Dice(seed, index)
     view = View.of(_checked_hw((size, size)))
     label = int(index) % len(LABELS)
-    canvas, colours = paint_backdrop(view, dice, fields=dice.pick((1, 1, 2, 3)))
-    thing = paint_object(canvas, view, dice, LABELS[label], colours, contrast=0.2)
-    for _ in range(dice.pick((0, 0, 0, 1, 1, 2))):
+    canvas, colours = paint_backdrop(view, dice, fields=dice.pick((1, 1, 2, 2)))
+    thing = paint_object(canvas, view, dice, LABELS[label], colours, contrast=0.25)
+    for _ in range(dice.pick((0, 0, 0, 1, 1))):
         paint_occluder(canvas, view, dice, thing)
     return photograph(canvas, dice, view.x, view.y, view.pixel), label
 
@@ -91,7 +91,7 @@ def render_picture(index: int, *, size_hw: tuple[int, int] = (480, 640), seed: i
     view = View.of(_checked_hw(size_hw))
     label = int(index) % len(LABELS)
     canvas, colours = paint_backdrop(view, dice, fields=dice.pick((3, 4, 5)))
-    thing = paint_object(canvas, view, dice, LABELS[label], colours, contrast=0.22)
+    thing = paint_object(canvas, view, dice, LABELS[label], colours, contrast=0.25)
     if dice.chance(0.3):
         paint_occluder(canvas, view, dice, thing)
     return photograph(canvas, dice, view.x, view.y, view.pixel, worst=0.4), label
