@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .dice import Dice, Plane
+from .grade import Grade
 
 Colour = tuple[float, float, float]
 
@@ -29,7 +30,7 @@ def any_colour(dice: Dice) -> Colour:
     )[wedge]
 
 
-def shade_of(colour: Colour, dice: Dice, low: float = 0.12, high: float = 0.45) -> Colour:
+def shade_of(colour: Colour, dice: Dice, low: float, high: float) -> Colour:
     """Return a lighter or a darker shade of the colour."""
     amount, towards = dice.between(low, high), float(dice.chance(0.5))
     red, green, blue = (channel + (towards - channel) * amount for channel in colour)
@@ -41,16 +42,16 @@ def apart(one: Colour, other: Colour) -> float:
     return sum(share * abs(a - b) for share, a, b in zip((0.3, 0.59, 0.11), one, other, strict=True))
 
 
-def pair_apart_from(others: Sequence[Colour], dice: Dice, distance: float) -> tuple[Colour, Colour]:
-    """Return two colours that are at least ``distance`` from all the others, or the best pair of a few tries."""
+def pair_apart_from(others: Sequence[Colour], dice: Dice, grade: Grade) -> tuple[Colour, Colour]:
+    """Return two colours as far from all the others as the grade asks, or the best pair of a few tries."""
     best, best_distance = None, -1.0
     for _ in range(_TRIES):
         first = any_colour(dice)
-        second = shade_of(first, dice) if dice.chance(0.75) else any_colour(dice)
+        second = shade_of(first, dice, *grade.shade) if dice.chance(grade.related) else any_colour(dice)
         nearest = min((apart(mine, other) for mine in (first, second) for other in others), default=1.0)
         if nearest > best_distance:
             best, best_distance = (first, second), nearest
-        if nearest >= distance:
+        if nearest >= grade.contrast:
             break
     assert best is not None
     return best

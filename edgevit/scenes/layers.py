@@ -9,10 +9,10 @@ import numpy as np
 from .camera import blurred
 from .colours import Colour, any_colour, lay, lay_mixed, pair_apart_from, shade_of
 from .dice import Dice, Plane
+from .grade import Grade
 from .outlines import OUTLINES, coverage
 from .textures import TEXTURES, smooth_noise
 
-HIDDEN_AT_MOST = 0.2  # share of the object's pixels; more, and a person could no longer name it
 # Calm textures are the commoner ones, as they are in photographs.
 _BACKDROPS = ("plain", "stripes", "checks", "dots", "clouds", "clouds", "speckle", "gradient", "gradient", "gradient")
 _FILLS = ("plain", "plain", "plain", "stripes", "checks", "dots", "clouds", "speckle", "gradient", "gradient")
@@ -50,13 +50,13 @@ class Thing:
     radius: float
 
 
-def paint_backdrop(view: View, dice: Dice, fields: int) -> tuple[Plane, list[Colour]]:
+def paint_backdrop(view: View, dice: Dice, grade: Grade, fields: int) -> tuple[Plane, list[Colour]]:
     """Return a canvas of one or more textured fields with wavy borders, and the colours that were used."""
     canvas = np.empty((3, view.y.shape[0], view.x.shape[1]), np.float32)
     colours: list[Colour] = []
     for number in range(fields):
         first = any_colour(dice)
-        pair = first, shade_of(first, dice) if dice.chance(0.85) else any_colour(dice)
+        pair = first, shade_of(first, dice, *grade.shade) if dice.chance(grade.related_field) else any_colour(dice)
         colours += pair
         mix = TEXTURES[dice.pick(_BACKDROPS)](view.x, view.y, dice, view.pixel)
         if number == 0:
@@ -65,17 +65,17 @@ def paint_backdrop(view: View, dice: Dice, fields: int) -> tuple[Plane, list[Col
     return canvas, colours
 
 
-def paint_object(canvas: Plane, view: View, dice: Dice, name: str, colours: list[Colour], *, contrast: float) -> Thing:
+def paint_object(canvas: Plane, view: View, dice: Dice, grade: Grade, name: str, colours: list[Colour]) -> Thing:
     """Paint one object somewhere, of any size and turn, slightly bent, and return where it lies."""
-    radius = dice.between(0.52, 0.9)
+    radius = dice.between(grade.radius, 0.9)
     half_w, half_h = view.half_wh
-    reach_x, reach_y = max(0.0, half_w - 0.9 * radius), max(0.0, half_h - 0.9 * radius)
+    reach_x, reach_y = (max(0.0, half - grade.inside * radius) for half in (half_w, half_h))
     centre = dice.between(-reach_x, reach_x), dice.between(-reach_y, reach_y)
     x, y = _object_plane(view, dice, centre, radius)
     cover, distance_px = coverage(OUTLINES[name](x, y), least_slope=0.6 * view.pixel / radius)
     if dice.chance(0.5):
         _paint_shadow(canvas, view, dice, cover)
-    pair = pair_apart_from(colours, dice, contrast)
+    pair = pair_apart_from(colours, dice, grade)
     mix = TEXTURES[dice.pick(_FILLS)](x, y, dice, view.pixel / radius)
     nx, ny = dice.direction()
     light = 1 + (x * nx + y * ny) * np.float32(dice.between(0, 0.3))
@@ -87,7 +87,7 @@ def paint_object(canvas: Plane, view: View, dice: Dice, name: str, colours: list
     return Thing(cover, centre, radius)
 
 
-def paint_occluder(canvas: Plane, view: View, dice: Dice, thing: Thing) -> None:
+def paint_occluder(canvas: Plane, view: View, dice: Dice, grade: Grade, thing: Thing) -> None:
     """Hide a part of the object behind a bar, a curtain or a patch; never so much that it cannot be named."""
     nx, ny = dice.direction()
     centre_x, centre_y = thing.centre_xy
@@ -109,9 +109,9 @@ def paint_occluder(canvas: Plane, view: View, dice: Dice, thing: Thing) -> None:
     hidden = int(np.count_nonzero(inside & (cover > 0.5)))
     first = any_colour(dice)
     texture = dice.pick(_FILLS)
-    if hidden <= HIDDEN_AT_MOST * int(np.count_nonzero(inside)):
+    if hidden <= grade.hidden * int(np.count_nonzero(inside)):
         mix = TEXTURES[texture](view.x, view.y, dice, view.pixel)
-        lay_mixed(canvas, cover, (first, shade_of(first, dice)), mix)
+        lay_mixed(canvas, cover, (first, shade_of(first, dice, *grade.shade)), mix)
 
 
 def _side(view: View, dice: Dice) -> Plane:

@@ -20,6 +20,9 @@ from edgevit.errors import InputError, UnknownNameError
 
 from .camera import U8, photograph
 from .dice import Dice
+from .grade import HARD as HARD
+from .grade import PLAIN as PLAIN
+from .grade import Grade as Grade
 from .layers import View, paint_backdrop, paint_object, paint_occluder
 from .outlines import OUTLINES
 
@@ -53,20 +56,20 @@ def split_seed(split: str) -> int:
     return SPLITS[split]
 
 
-def render(index: int, *, seed: int = DEMO_SEED, size: int = SIZE) -> tuple[U8, int]:
+def render(index: int, *, seed: int = DEMO_SEED, size: int = SIZE, grade: Grade = PLAIN) -> tuple[U8, int]:
     """Render one square picture (size, size, 3) in RGB, and its label."""
     dice = Dice(seed, index)
     view = View.of(_checked_hw((size, size)))
     label = int(index) % len(LABELS)
-    canvas, colours = paint_backdrop(view, dice, fields=dice.pick((1, 1, 2, 2)))
-    thing = paint_object(canvas, view, dice, LABELS[label], colours, contrast=0.25)
-    for _ in range(dice.pick((0, 0, 0, 1, 1))):
-        paint_occluder(canvas, view, dice, thing)
-    return photograph(canvas, dice, view.x, view.y, view.pixel), label
+    canvas, colours = paint_backdrop(view, dice, grade, fields=dice.pick(grade.fields))
+    thing = paint_object(canvas, view, dice, grade, LABELS[label], colours)
+    for _ in range(dice.pick(grade.occluders)):
+        paint_occluder(canvas, view, dice, grade, thing)
+    return photograph(canvas, dice, view.x, view.y, view.pixel, worst=grade.worst), label
 
 
 def render_batch(
-    indices: Iterable[int], *, seed: int = DEMO_SEED, size: int = SIZE
+    indices: Iterable[int], *, seed: int = DEMO_SEED, size: int = SIZE, grade: Grade = PLAIN
 ) -> tuple[U8, npt.NDArray[np.int64]]:
     """Render many pictures: (count, size, size, 3) and their labels, each the same as ``render`` gives alone.
 
@@ -78,7 +81,7 @@ def render_batch(
     pictures = np.empty((len(chosen), size, size, 3), np.uint8)
     labels = np.empty(len(chosen), np.int64)
     for place, index in enumerate(chosen):
-        pictures[place], labels[place] = render(index, seed=seed, size=size)
+        pictures[place], labels[place] = render(index, seed=seed, size=size, grade=grade)
     return pictures, labels
 
 
@@ -90,10 +93,10 @@ def render_picture(index: int, *, size_hw: tuple[int, int] = (480, 640), seed: i
     dice = Dice(seed, index)
     view = View.of(_checked_hw(size_hw))
     label = int(index) % len(LABELS)
-    canvas, colours = paint_backdrop(view, dice, fields=dice.pick((3, 4, 5)))
-    thing = paint_object(canvas, view, dice, LABELS[label], colours, contrast=0.25)
+    canvas, colours = paint_backdrop(view, dice, PLAIN, fields=dice.pick((3, 4, 5)))
+    thing = paint_object(canvas, view, dice, PLAIN, LABELS[label], colours)
     if dice.chance(0.3):
-        paint_occluder(canvas, view, dice, thing)
+        paint_occluder(canvas, view, dice, PLAIN, thing)
     return photograph(canvas, dice, view.x, view.y, view.pixel, worst=0.4), label
 
 
