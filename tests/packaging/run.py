@@ -31,9 +31,9 @@ ROUNDS = 7
 RENDER = """
 import sys
 from PIL import Image
-from edgevit.scenes.shapes import LABELS, render_picture
+from edgevit.scenes.shapes import LABELS, render
 for index in range(int(sys.argv[1])):
-    pixels, label = render_picture(index)
+    pixels, label = render(index)
     Image.fromarray(pixels).save(f"{index}-{LABELS[label]}.png")
 """
 STATUS = "import json, edgevit.kernels as k; print(json.dumps(k.status(), default=str))"
