@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .reference import Reference
 
 MOST_PICTURES = 128
-MOST_UNTRAINED = 48
+MOST_UNTRAINED = 64
 """Random weights have no top-1 agreement to measure, and the median error settles with fewer."""
 MOST_RENDERS = 512
 """Renders whose class is known tell accuracy too, so there are more of them: they cost milliseconds."""
