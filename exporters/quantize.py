@@ -38,7 +38,8 @@ INT8: Mapping[str, Int8Kind] = {
     "litert": Int8Kind("dynamic-range", False),
     "openvino": Int8Kind("static-ptq", True),
 }
-"""Measured on the shipped model, 1,000 held-out renders, one thread, 2026-11-21 (python -m benchmarks.int8_kinds):
+"""Measured on the shipped weights, 1,000 held-out renders of a grade between PLAIN and HARD (fp32: 97.6 %), one thread,
+2026-11-21; python -m benchmarks.int8_kinds measures anew, on PLAIN:
 
 * litert: dynamic range keeps 97.6 % of 97.6 %, static 97.1 %; on larger nets static int8 falls off XNNPACK and is
   slower than fp32 by 1.4 to 1.7 times.
