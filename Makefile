@@ -42,8 +42,8 @@ package-test: wheel ## install the wheel into a clean environment without torch,
 bench: $(READY) ## print the tables of benchmarks/
 	for file in benchmarks/*.py; do $(PY) -m benchmarks.$$(basename $$file .py) || exit 1; done
 
-weights: $(READY) ## train the shipped model anew, into build/weights (28 minutes of one core)
-	$(PY) -m edgevit.training.shapes --out build/weights --minutes 28 --clock cpu --threads 1
+weights: $(READY) ## train the shipped model anew, into build/weights (15 minutes on two cores)
+	$(PY) -m edgevit.training.shapes --out build/weights
 
 system-deps: ## install the Debian packages that building and cross-testing the kernels use (as root)
 	$(SUDO) apt-get update -qq

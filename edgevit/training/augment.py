@@ -11,19 +11,19 @@ _ORDERS = tuple(permutations(range(3)))
 
 
 def normalise(pictures: Tensor, mean: tuple[float, float, float], std: tuple[float, float, float]) -> Tensor:
-    """Turn planes (N, 3, H, W) of grey levels, 0..255, into the net's input."""
+    """Turn planes (N, 3, H, W) of whole grey levels, 0..255, into the net's input."""
     scale = torch.tensor([1 / (255 * s) for s in std], device=pictures.device)
     offset = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=pictures.device)
-    return pictures.float() * scale[:, None, None] + offset[:, None, None]
+    return pictures.float().mul_(scale[:, None, None]).add_(offset[:, None, None])
 
 
 def augment(pictures: Tensor, generator: torch.Generator, *, groups: int = 8) -> Tensor:
-    """Vary square planes (N, 3, S, S) of whole grey levels; the result is float, in 0..255.
+    """Vary square planes (N, 3, S, S) of whole grey levels.
 
     Each of a few groups shares one of the eight turns and mirrorings and one order of the colour channels: a choice a
-    picture would need gathers, which cost more than the net's own step. Gain and lift are each picture's own.
+    picture would need gathers, which cost as much as the net's own step. The renders vary light and place themselves.
     """
-    count, device = len(pictures), pictures.device
+    count = len(pictures)
     parts = []
     each = max(1, -(-count // groups))
     for start in range(0, count, each):
@@ -32,6 +32,4 @@ def augment(pictures: Tensor, generator: torch.Generator, *, groups: int = 8) ->
         turned = part.transpose(2, 3) if kind & 4 else part
         mirrored = turned.flip([axis + 1 for axis in (1, 2) if kind & axis])
         parts.append(mirrored[:, list(_ORDERS[order])])
-    gain = torch.rand((count, 3, 1, 1), generator=generator).mul_(0.4).add_(0.8).to(device)
-    lift = torch.rand((count, 3, 1, 1), generator=generator).mul_(40).sub_(20).to(device)
-    return torch.cat(parts).float().mul_(gain).add_(lift).clamp_(0, 255)
+    return torch.cat(parts)

@@ -1,4 +1,4 @@
-"""Teach a classifier: AdamW, warm-up and cosine, label smoothing, averaged weights, a checkpoint every minute.
+"""Teach a classifier: AdamW, warm-up and a straight fall, label smoothing, averaged weights, a checkpoint every minute.
 
 What happens in a step depends on the recipe and the number of the step alone, so a resumed run of fixed length ends
 where an uninterrupted one would.
@@ -6,7 +6,6 @@ where an uninterrupted one would.
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from edgevit.errors import UsageError, WeightsError
 
 from .augment import augment, normalise
+from .replicas import Replicas
 
 Triple = tuple[float, float, float]
 
@@ -34,7 +34,7 @@ class Recipe:
     there, at less than half the cost a step.
     """
 
-    minutes: float = 14.0
+    minutes: float = 14.5
     steps: int = 0
     clock: str = "wall"
     threads: int = 2
@@ -58,10 +58,17 @@ class Recipe:
         for name in ("threads", "images", "batch"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}.")
+        if self.batch < 2 * self.replicas:
+            raise UsageError(f"A batch of {self.batch} is too small for {self.replicas} threads: two pictures each.")
         if self.steps < 0 or (self.steps == 0 and not self.minutes > 0):
             raise UsageError("Give a length: --minutes above 0, or --steps above 0.")
         if self.batch > self.images:
             raise UsageError(f"A batch of {self.batch} cannot be taken from {self.images} images.")
+
+    @property
+    def replicas(self) -> int:
+        """Return how many copies of the net learn side by side: one a core, or one on an accelerator."""
+        return self.threads if self.device == "cpu" else 1
 
 
 class Clock:
@@ -160,34 +167,43 @@ def learn(
     checkpoint: Path | None = None,
 ) -> None:
     """Take steps until the recipe's length is reached; ``report`` is called with the loss at every checkpoint."""
-    loss_of = nn.CrossEntropyLoss(label_smoothing=recipe.smoothing)
-    next_report_s = run.clock.wall_s + recipe.checkpoint_s
-    run.net.train()
-    while (share := run.clock.share(recipe, run.step)) < 1:
-        chosen = _batch(run.step, recipe, len(labels))
-        generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + run.step)
-        batch = augment(pictures[chosen].to(recipe.device), generator)
-        inputs = normalise(batch, mean, std)
+    criterion = nn.CrossEntropyLoss(label_smoothing=recipe.smoothing)
+    share = run.clock.share(recipe, run.step)
+
+    def loss_of(net: nn.Module, part: Tensor, number: int) -> Tensor:
+        generator = torch.Generator().manual_seed((recipe.seed * 1_000_003 + run.step) * 64 + number)
+        # Channels last makes a step on a CPU a quarter shorter; bytes are shrunk five times faster than floats.
+        planes = augment(pictures[part], generator).contiguous(memory_format=torch.channels_last)
         if share < recipe.small_share:
-            inputs = F.interpolate(inputs, size=(recipe.small, recipe.small), mode="bilinear", antialias=True)
-        inputs = inputs.contiguous(memory_format=torch.channels_last)  # a quarter less time a step on CPUs
-        loss = loss_of(run.net(inputs), labels[chosen].to(recipe.device))
-        for group in run.optimizer.param_groups:
-            group["lr"] = recipe.rate * _rate_share(share, recipe.warm_up)
-        run.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(run.net.parameters(), recipe.clip)
-        run.optimizer.step()
-        run.averaged.update_parameters(run.net)
-        run.step += 1
-        if run.clock.wall_s >= next_report_s:
-            report(run, float(loss.detach()))
-            run.net.train()
-            if checkpoint is not None:
-                run.save(checkpoint, recipe)
-            next_report_s = run.clock.wall_s + recipe.checkpoint_s
+            planes = F.interpolate(planes, size=(recipe.small, recipe.small), mode="bilinear", antialias=True)
+        inputs = normalise(planes.to(recipe.device), mean, std)
+        loss: Tensor = criterion(net(inputs), labels[part].to(recipe.device))
+        return loss
+
+    next_report_s = run.clock.wall_s + recipe.checkpoint_s
+    with Replicas(run.net, recipe.replicas) as replicas:
+        while share < 1:
+            loss = replicas.backward(_batch(run.step, recipe, len(labels)), loss_of)
+            _move(run, recipe, share)
+            replicas.follow()
+            if run.clock.wall_s >= next_report_s:
+                report(run, loss)
+                if checkpoint is not None:
+                    run.save(checkpoint, recipe)
+                next_report_s = run.clock.wall_s + recipe.checkpoint_s
+            share = run.clock.share(recipe, run.step)
     if checkpoint is not None:
         run.save(checkpoint, recipe)
+
+
+def _move(run: Run, recipe: Recipe, share: float) -> None:
+    """Move the weights along their gradient, and their average after them."""
+    for group in run.optimizer.param_groups:
+        group["lr"] = recipe.rate * _rate_share(share, recipe.warm_up)
+    nn.utils.clip_grad_norm_(run.net.parameters(), recipe.clip)
+    run.optimizer.step()
+    run.averaged.update_parameters(run.net)
+    run.step += 1
 
 
 def _batch(step: int, recipe: Recipe, count: int) -> Tensor:
@@ -202,7 +218,7 @@ def _batch(step: int, recipe: Recipe, count: int) -> Tensor:
 def _rate_share(share: float, warm_up: float) -> float:
     if share < warm_up:
         return max(share / warm_up, 0.01)
-    return 0.5 * (1 + math.cos(math.pi * (share - warm_up) / (1 - warm_up)))
+    return (1 - share) / (1 - warm_up)
 
 
 def _cpu_s() -> float:

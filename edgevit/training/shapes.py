@@ -54,7 +54,7 @@ def train(
     test_counts: tuple[int, ...] = _TEST_COUNTS,
 ) -> dict[str, Any]:
     """Render, learn, round, measure, write; return the card."""
-    torch.set_num_threads(recipe.threads)
+    torch.set_num_threads(1)  # copies of the net share the cores, see replicas.py
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / "checkpoint.pt"
     run = Run.begin(build, recipe, Clock())
