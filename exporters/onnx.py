@@ -1,11 +1,12 @@
 """Make ONNX files: the dynamo exporter from opset 18 on, the TorchScript one below, where it is the only honest road.
 
 fp16 computes in fp16 with float32 inputs and outputs. int8 is static QDQ: per-channel weights, calibrated activations.
+TensorRT takes the same files with types of its own; tensorrt.py builds them of the steps here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from .recipe import Converted, Job, Tensor, Traced
 from .versions import versions
 
 FILE = "model.onnx"
+PACKAGES = ("torch", "timm", "onnx", "onnxscript", "onnxruntime")
 DEFAULT_OPSET = 18
 OPSETS = (13, 23)
 _FIRST_DYNAMO_OPSET = 18
@@ -27,18 +29,9 @@ _LARGEST_MODEL_BYTES = 2_000_000_000
 
 def convert(traced: Traced, job: Job) -> Converted:
     """Write ``model.onnx``, its labels and normalisation in ``metadata_props``."""
-    onnx = _tools(job.precision)
-    opset = job.opset or DEFAULT_OPSET
-    if not OPSETS[0] <= opset <= OPSETS[1]:
-        raise UnsupportedError(
-            f"opset must be from {OPSETS[0]} to {OPSETS[1]}, not {opset}. Type: --opset {DEFAULT_OPSET}"
-        )
+    onnx = tools(job.precision)
     path = job.folder / FILE
-    with (
-        step(job.progress, "convert to ONNX", f"opset {opset}"),
-        converting(f"The ONNX exporter gave up on {job.model}"),
-    ):
-        _export(traced, path, opset, job)
+    write(traced, path, job.opset or DEFAULT_OPSET, job)
     if job.precision == "fp16":
         with (
             step(job.progress, "convert to fp16"),
@@ -50,18 +43,14 @@ def convert(traced: Traced, job: Job) -> Converted:
             step(job.progress, "quantise to int8", "static QDQ"),
             converting(f"ONNX Runtime could not quantise {job.model}"),
         ):
-            _quantise(path, traced, job)
+            quantise(path, traced, job, static_options())
     with converting(f"The ONNX file of {job.model} does not pass ONNX's own check"):
-        real = _annotate(onnx, path, job)
-    if job.opset and real != job.opset:
-        raise ConversionError(
-            f"Asked for opset {job.opset}, the exporter wrote {real}; this model needs the newer one."
-        )
-    tools = versions("torch", "timm", "onnx", "onnxscript", "onnxruntime")
-    return Converted(FILE, traced.inputs, traced.outputs, tools, notes={"opset": real})
+        real = annotate(onnx, path, job)
+    check_opset(real, job.opset)
+    return Converted(FILE, traced.inputs, traced.outputs, versions(*PACKAGES), notes={"opset": real})
 
 
-def _tools(precision: str) -> Any:
+def tools(precision: str) -> Any:
     """Return onnx, sure that what else the precision needs is there: the tools themselves would say so less plainly."""
     try:
         import onnx
@@ -72,6 +61,25 @@ def _tools(precision: str) -> Any:
     except ImportError as exc:
         raise missing(str(exc.name or "onnx"), "Exporting to ONNX", "export") from exc
     return onnx
+
+
+def write(traced: Traced, path: Path, opset: int, job: Job) -> None:
+    """Write the fp32 file of a traced graph, with the exporter that is honest at this opset."""
+    if not OPSETS[0] <= opset <= OPSETS[1]:
+        raise UnsupportedError(
+            f"opset must be from {OPSETS[0]} to {OPSETS[1]}, not {opset}. Type: --opset {DEFAULT_OPSET}"
+        )
+    with (
+        step(job.progress, "convert to ONNX", f"opset {opset}"),
+        converting(f"The ONNX exporter gave up on {job.model}"),
+    ):
+        _export(traced, path, opset, job)
+
+
+def check_opset(real: int, asked: int | None) -> None:
+    """Raise if the exporter wrote another opset than was asked for."""
+    if asked and real != asked:
+        raise ConversionError(f"Asked for opset {asked}, the exporter wrote {real}; this model needs the newer one.")
 
 
 def _export(traced: Traced, path: Path, opset: int, job: Job) -> None:
@@ -110,7 +118,7 @@ def _half(model: Any) -> Any:
     return halved.model
 
 
-def _quantise(path: Path, traced: Traced, job: Job) -> None:
+def quantise(path: Path, traced: Traced, job: Job, options: Mapping[str, Any]) -> None:
     """Quantise in place; ONNX Runtime's tools want a shape-inferred copy first."""
     from onnxruntime.quantization import quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -122,7 +130,7 @@ def _quantise(path: Path, traced: Traced, job: Job) -> None:
             str(prepared),
             str(made),
             CalibrationReader(job, traced.inputs[0].name, max(1, traced.inputs[0].shape[0])),
-            **static_options(),
+            **options,
         )
         made.replace(path)
     finally:
@@ -141,6 +149,16 @@ def static_options() -> dict[str, Any]:
         "per_channel": True,
         "calibrate_method": CalibrationMethod.MinMax,
     }
+
+
+def open_session(model: Any) -> Any:
+    """Open a model in ONNX Runtime as it stands, nothing fused away, to look at what is inside."""
+    import onnxruntime as ort
+
+    settings = ort.SessionOptions()
+    settings.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    settings.log_severity_level = 4
+    return ort.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
 
 
 class CalibrationReader:
@@ -162,7 +180,7 @@ class CalibrationReader:
         return iter(self.get_next, None)
 
 
-def _annotate(onnx: Any, path: Path, job: Job) -> int:
+def annotate(onnx: Any, path: Path, job: Job) -> int:
     """Write labels and normalisation where Netron and other tools look for them, check the file, return its opset."""
     model = onnx.load(path)
     strip(model)

@@ -1,0 +1,176 @@
+"""Make the ONNX files that TensorRT builds an engine of, on the device: the opset and operators that its parser takes.
+
+fp16 stands in the file as types (onnx_typing.py): TensorRT 10 builds such a network strongly typed, and the constraints
+that TensorRT 8 needs instead stand in the nodes' names. int8 is explicit QDQ as TensorRT wants it: symmetric around the
+zero point 0, weights a channel each, biases float, and only the inputs of convolutions and of products with weights;
+the rest stays float32, since before opset 19 the scales can be nothing else. No TensorRT runs here: ONNX Runtime
+executes the file, and the manifest says so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgevit.errors import ConversionError, UnsupportedError
+from edgevit.formats import older
+from edgevit.progress import step
+
+from . import onnx as shared
+from .onnx_floats import FloatGraph, plain
+from .onnx_islands import find_islands
+from .onnx_peaks import MOST_PICTURES, measure
+from .onnx_typing import halve
+from .pictures import built_in
+from .quiet import converting
+from .recipe import Converted, Job, Traced
+from .tensorrt_ops import (
+    FIRST_STRONGLY_TYPED,
+    FIRST_UINT8,
+    MOST_DIMENSIONS,
+    ParserTable,
+    first_release_with,
+    parser_table,
+)
+from .versions import versions
+
+FILE = "model.onnx"
+QUANTISED = ("Conv", "Gemm", "MatMul")
+
+
+def convert(traced: Traced, job: Job) -> Converted:
+    """Write ``model.onnx`` for the TensorRT of the device, or of the first release that is strongly typed."""
+    onnx = shared.tools("int8")  # ONNX Runtime looks into the file for every precision
+    version = (job.device.minimum.tensorrt if job.device else None) or FIRST_STRONGLY_TYPED
+    table = parser_table(version)
+    if job.levels and older(version, FIRST_UINT8):
+        raise UnsupportedError(
+            f"TensorRT {version} takes no uint8 input; {FIRST_UINT8} is the first that does. Leave --uint8-input out."
+        )
+    path, opset = job.folder / FILE, choose_opset(job, table)
+    shared.write(traced, path, opset, job)
+    notes: dict[str, Any] = {}
+    if job.precision == "fp16":
+        with step(job.progress, "write fp16 types"), converting(f"The types of {job.model} cannot be written"):
+            notes = _type(onnx, path, traced, job)
+    if job.precision == "int8":
+        with step(job.progress, "quantise to int8", "static QDQ"), converting(f"{job.model} cannot be quantised"):
+            shared.quantise(path, traced, job, quantisation(table))
+    with converting(f"The ONNX file of {job.model} does not pass ONNX's own check"):
+        real = shared.annotate(onnx, path, job)
+        onnx.shape_inference.infer_shapes(onnx.load(path), check_type=True, strict_mode=True)
+    shared.check_opset(real, opset if job.opset else None)
+    check_operators(onnx, onnx.load(path), table, job.model)
+    notes |= {"opset": real, "tensorrt": f"{version} or newer", "typing": _typing(job.precision, table)}
+    return Converted(FILE, traced.inputs, traced.outputs, versions(*shared.PACKAGES), notes=notes)
+
+
+def choose_opset(job: Job, table: ParserTable) -> int:
+    """Return the opset to write: the asked one; else the device's, but 16 where 17 brings what the parser lacks."""
+    ceiling = job.device.minimum.opset if job.device else None
+    if job.opset is not None and job.opset > table.opset:
+        raise UnsupportedError(
+            f"TensorRT {table.release} reads ONNX up to opset {table.opset}, not {job.opset}. "
+            f"Type: --opset {min(table.opset, shared.DEFAULT_OPSET)}"
+        )
+    chosen = job.opset or min(table.opset, shared.DEFAULT_OPSET)
+    from_device = job.opset is None or job.opset == ceiling
+    # The TorchScript exporter writes LayerNormalization from opset 17 on, which TensorRT 8.5 reads but does not know.
+    return 16 if from_device and chosen == 17 and table.missing(["LayerNormalization"]) else chosen
+
+
+def _typing(precision: str, table: ParserTable) -> str:
+    if table.strongly_typed or precision == "fp32":
+        return "strong" if table.strongly_typed else "float32"
+    return "by constraints on each layer"
+
+
+def _type(onnx: Any, path: Path, traced: Traced, job: Job) -> dict[str, Any]:
+    """Make the fp16 file of the fp32 one, in place, and say what stayed float32."""
+    model = plain(onnx, onnx.load(path))
+    graph = FloatGraph(onnx, model)
+    pictures = built_in(job.spec, most=MOST_PICTURES, split="calibration")
+    peaks = measure(onnx, model, graph, traced, pictures, job.spec.image)
+    islands = find_islands(graph, peaks)
+    casts = halve(onnx, model, graph, islands)
+    onnx.save(model, path)
+    reasons = Counter(islands.values())
+    told = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
+    return {
+        "kept_in_fp32": f"{len(islands)} of {len(graph.nodes)} operators" + (f" ({told})" if told else ""),
+        "casts": casts,
+        "largest_value_seen": max(peaks.values(), default=0.0),
+    }
+
+
+def quantisation(table: ParserTable) -> dict[str, Any]:
+    """Return how ONNX Runtime quantises for TensorRT.
+
+    Before 10.0 weights stand in the file as float32 in front of a pair of Q and DQ: TensorRT 8 takes no int8 constant.
+    """
+    kind = shared.static_options()
+    return {
+        **kind,
+        "activation_type": kind["weight_type"],  # signed, as TensorRT's are
+        "op_types_to_quantize": list(QUANTISED),
+        "extra_options": {
+            "ActivationSymmetric": True,
+            "WeightSymmetric": True,
+            "QuantizeBias": False,
+            "MatMulConstBOnly": True,
+            "AddQDQPairToWeight": not table.strongly_typed,
+            "OpTypesToExcludeOutputQuantization": list(QUANTISED),
+            "QDQOpTypePerChannelSupportToAxis": {"MatMul": 1},
+        },
+    }
+
+
+def check_operators(onnx: Any, model: Any, table: ParserTable, name: str) -> None:
+    """Refuse what the parser of a release does not take, with the operator and the way out."""
+    lacking = table.missing(node.op_type for node in model.graph.node)
+    foreign = sorted({node.domain for node in model.graph.node} - {"", "ai.onnx"})
+    if foreign:
+        raise ConversionError(f"{name} came out with operators of '{foreign[0]}', which no TensorRT parser takes.")
+    if lacking:
+        since = first_release_with(lacking[0])
+        later = f"{since} is the first that does" if since else "no release does"
+        raise UnsupportedError(
+            f"TensorRT {table.release} does not take the operator {lacking[0]} of {name}; {later}. "
+            f"Type: --format onnx{'' if since is None else ', or name a newer --device'}"
+        )
+    for node, why in _restrictions(onnx, model):
+        raise UnsupportedError(
+            f"TensorRT does not take {node.op_type} of {name} as it stands: {why}. Type: --format onnx"
+        )
+
+
+def _restrictions(onnx: Any, model: Any) -> Iterator[tuple[Any, str]]:
+    """Yield the nodes that the published table restricts, in what a file can be seen to break."""
+    zeros = {t.name: not np.any(onnx.numpy_helper.to_array(t)) for t in model.graph.initializer if _is_small(t)}
+    known = onnx.shape_inference.infer_shapes(model).graph
+    ranks = {v.name: len(v.type.tensor_type.shape.dim) for v in known.value_info}
+    for node in model.graph.node:
+        given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        quantised = node.op_type in ("QuantizeLinear", "DequantizeLinear")
+        if quantised and len(node.input) > 2 and not zeros.get(node.input[2], False):
+            yield node, "its zero point is not 0"
+        pools = node.op_type in ("AveragePool", "MaxPool", "LpPool")
+        if pools and not 2 <= len(given["kernel_shape"]) <= 3:
+            yield node, "it pools over one dimension; two or three are taken"
+        if pools and set(given.get("dilations", [1])) != {1}:
+            yield node, "it is dilated"
+        if node.op_type == "MaxPool" and len(node.output) > 1:
+            yield node, "it gives the places of the maxima"
+        if node.op_type == "Resize" and (given.get("antialias") or given.get("mode") == b"cubic"):
+            yield node, "it resizes with antialiasing or by cubics; nearest and linear are taken"
+        if any(ranks.get(value, 0) > MOST_DIMENSIONS for value in node.output):
+            yield node, f"it gives more than {MOST_DIMENSIONS} dimensions"
+
+
+def _is_small(tensor: Any) -> bool:
+    """Tell whether a constant may be a zero point: those are as many as there are channels, and whole numbers."""
+    return len(tensor.dims) <= 1
