@@ -131,19 +131,20 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--count", type=int, default=2000)
-    parser.add_argument("--format", choices=sorted(FORMATS))
+    parser.add_argument("--format", choices=sorted(KINDS))
     arguments = parser.parse_args()
     model = create_model("shvit_shapes")
     test = built_in(model.spec, most=arguments.count, split="test")
     pixels = np.stack(list(test.pixels(model.spec.image)))
     with quiet():
-        traced = trace("main", model.graphs["main"], batch=1, dynamic=False)
+        graph = model.graphs["main"]
+        traced = {name: trace("main", graph, name, batch=1, dynamic=False) for name in KINDS}
     calibration = built_in(model.spec, most=quantize.CALIBRATION_COUNT, split="calibration")
     print("| format | kind | accuracy | MB | ms |\n|---|---|---|---|---|")
-    for name in [arguments.format] if arguments.format else sorted(FORMATS):
+    for name in [arguments.format] if arguments.format else sorted(KINDS):
         job = Job(FORMATS[name], "int8", model.spec, Path(), calibration=calibration, model=model.name)
         for kind in ["fp32", *KINDS[name]()]:
-            print("|", " | ".join(row(name, kind, traced, job, pixels, list(test.truth or ()))), "|", flush=True)
+            print("|", " | ".join(row(name, kind, traced[name], job, pixels, list(test.truth or ()))), "|", flush=True)
 
 
 if __name__ == "__main__":

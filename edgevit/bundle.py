@@ -13,7 +13,10 @@ changes. What a device builds from it lives in a cache beside it.
 * ``state``: ``[{from, to}]``, what one graph's output carries into another's input.
 * ``operations``: arithmetic that the app does itself, named and versioned (``preprocess: image/1``).
 * ``spec`` ``labels`` ``label_ids``: the contract of ``edgevit.spec``.
-* ``proof``: graph -> ``executed`` | ``interpreted`` | ``graph-only``; ``verification``: the gates and the figures.
+  ``file`` may be a folder of the bundle (Core ML's ``.mlpackage`` is one); ``files`` lists what is in it.
+* ``proof``: graph -> ``executed`` | ``interpreted`` | ``graph-only``, how far the format's own engine was proven; where
+  that could not run, ``stand_in``: graph -> ``{engine, proof}`` says what ran the same file instead.
+* ``verification``: the gates and the figures.
 * ``golden``: ``{file, relative_tolerance}``, an npz with one built-in picture (``picture``, RGB), its input tensor
   (``input``) and the file's outputs (``output``): any runtime can test itself with it.
 * ``reference``: ``{file, noise_relative}``, an npz with the pixels after resize and crop (``pixels``), the outputs of
@@ -47,7 +50,7 @@ from . import archive
 from .disk import cannot_write, is_our_write, put_in_place, reading, sync
 from .disk import sha256_of as sha256_of
 from .errors import BundleError, UnsafePathError, UsageError
-from .manifest import FileRecord, Manifest, parse
+from .manifest import FileRecord, Manifest, files_in, parse
 from .names import MANIFEST_NAME, check_names, is_dropping
 from .seals import check_digest, check_size, unlisted_file
 
@@ -66,10 +69,11 @@ class Bundle:
         return self.path / name
 
     def graph_file(self, graph: str = "main") -> Path:
-        """Return the model file of one graph."""
+        """Return the model file of one graph; it is a folder where the format's are."""
         if graph not in self.manifest.graphs:
             raise BundleError(f"{self.path}: no graph '{graph}'; it has {', '.join(self.manifest.graphs)}.")
-        return self.file(self.manifest.graphs[graph].file)
+        name = self.manifest.graphs[graph].file
+        return self.path / name if files_in(name, self.manifest.files) else self.file(name)
 
     @property
     def size_bytes(self) -> int:
@@ -232,6 +236,6 @@ def summary(bundle: Bundle) -> dict[str, Any]:
         "device": m.device,
         "size_bytes": bundle.size_bytes,
         "trained": m.trained,
-        "proof": {name: graph.proof for name, graph in m.graphs.items()},
+        "proof": {name: graph.proven() for name, graph in m.graphs.items()},
         "passed": bool(m.verification.get("passed")),
     }

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from .errors import UnsupportedError
 from .registry import unknown_name
 
-Precision = Literal["fp32", "fp16", "int8"]
+Precision = Literal["fp32", "fp16", "int8", "w8a8", "pal6", "int4"]
 PRECISIONS: tuple[str, ...] = get_args(Precision)
+"""``int8`` is each format's own best kind of 8 bits. The rest are Core ML's: ``w8a8`` has 8-bit activations too,
+``pal6`` keeps each weight as one of 64 values, ``int4`` has 4-bit weights in blocks."""
+
+_VARIES = True
+_EVERYWHERE = ("fp32", "fp16", "int8")
 
 
 @dataclass(frozen=True)
@@ -28,23 +33,29 @@ class Format:
     engine_package: str
     engine_minimum: str
     extra: str
-    dynamic_batch: bool
-    opset: bool
-    precisions: tuple[str, ...] = PRECISIONS
+    dynamic_batch: bool = False
+    opset: bool = False
+    precisions: tuple[str, ...] = _EVERYWHERE
+    """The first is what a user gets who names none."""
+    spellings: Mapping[str, str] = field(default_factory=dict)
+    """Other words for a precision, where the format's own world has them."""
 
+
+_COREML_PRECISIONS = ("fp16", "fp32", *PRECISIONS[2:])
+_COREML_ALIASES = ("mlpackage", "mlprogram", "ios")
 
 FORMATS: Mapping[str, Format] = {
     f.name: f
     for f in (
-        Format("onnx", "ONNX", ".onnx", ("ort", "onnxruntime"), "onnx", "onnxruntime", "1.16", "onnx", True, True),
-        Format(
-            "litert", "LiteRT", ".tflite", ("tflite", "lite"), "litert", "ai-edge-litert", "1.2", "litert", False, False
-        ),
-        Format(
-            "openvino", "OpenVINO IR", ".xml", ("ov", "ir"), "openvino", "openvino", "2024.6", "openvino", True, False
-        ),
+        Format("onnx", "ONNX", ".onnx", ("ort", "onnxruntime"), "onnx", "onnxruntime", "1.16", "onnx", _VARIES, True),
+        Format("litert", "LiteRT", ".tflite", ("tflite", "lite"), "litert", "ai-edge-litert", "1.2", "litert"),
+        Format("openvino", "OpenVINO IR", ".xml", ("ov", "ir"), "openvino", "openvino", "2024.6", "openvino", _VARIES),
+        Format("coreml", "Core ML", ".mlpackage", _COREML_ALIASES, "coreml", "coremltools", "8.0", "coreml",
+               precisions=_COREML_PRECISIONS, spellings={"w8a16": "int8"}),
+        Format("executorch", "ExecuTorch", ".pte", ("et", "pte"), "executorch", "executorch", "1.0", "executorch"),
+        Format("tensorrt", "TensorRT", ".onnx", ("trt",), "tensorrt", "tensorrt", "8.2", "tensorrt", _VARIES, True),
     )
-}
+}  # fmt: skip
 
 _SPELLINGS = {alias: f.name for f in FORMATS.values() for alias in (f.name, *f.aliases)}
 
@@ -59,6 +70,7 @@ def find_format(name: str) -> Format:
 
 def check_precision(target: Format, precision: str) -> str:
     """Return the precision if the format has it, else say which ones it has."""
+    precision = target.spellings.get(precision, precision)
     if precision not in target.precisions:
         raise UnsupportedError(
             f"{target.title} has no precision '{precision}' here; it has {', '.join(target.precisions)}. "

@@ -7,7 +7,7 @@ import math
 import re
 import reprlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .errors import SchemaError, SpecError, UnsafePathError
@@ -37,14 +37,27 @@ _MOST_RELATIVE = 100.0
 
 
 @dataclass(frozen=True)
+class StandIn:
+    """Say what proved a file where its own engine could not run, and how far that went."""
+
+    engine: str
+    proof: str
+
+
+@dataclass(frozen=True)
 class GraphFile:
-    """Name the file of one graph, its tensors, and how far it was proven."""
+    """Name the file of one graph, its tensors, and how far it was proven.
+
+    ``proof`` is of the engine that the bundle is for; ``stand_in`` of another that ran the same file, if one did.
+    ``file`` may be a folder, as Core ML's packages are.
+    """
 
     file: str
     entry: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     proof: str
+    stand_in: StandIn | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON data (``proof`` stands in the manifest's own table)."""
@@ -53,6 +66,12 @@ class GraphFile:
             "entry": self.entry,
             **{k: _tensors(getattr(self, k)) for k in ("inputs", "outputs")},
         }
+
+    def proven(self) -> str:
+        """Say in words how far the file was proven."""
+        if self.stand_in is None:
+            return self.proof
+        return f"{self.proof}; {self.stand_in.proof} by {self.stand_in.engine}"
 
 
 @dataclass(frozen=True)
@@ -102,6 +121,8 @@ class Manifest:
         data |= {"state": [dict(s) for s in self.state], "operations": dict(self.operations)}
         data |= {"labels": spec.pop("labels"), "label_ids": spec.pop("label_ids"), "spec": spec}
         data |= {"proof": {n: g.proof for n, g in self.graphs.items()}}
+        stand_ins = {n: asdict(g.stand_in) for n, g in self.graphs.items() if g.stand_in}
+        data |= {"stand_in": stand_ins} if stand_ins else {}
         data |= {"verification": dict(self.verification), "golden": dict(self.golden)}
         data |= {"reference": dict(self.reference), "provenance": self.provenance.to_dict()}
         data |= {"files": {n: {"sha256": f.sha256, "bytes": f.size_bytes} for n, f in sorted(self.files.items())}}
@@ -138,12 +159,13 @@ def _build(data: Table) -> Manifest:
     files = {name: _file_record(record) for name, record in data.entries("files")}
     check_names(files)
     proof = data.table("proof")
-    graphs = {name: _graph(name, graph, proof) for name, graph in data.entries("graphs")}
+    stand_ins = dict(data.entries("stand_in")) if "stand_in" in data else {}
+    graphs = {name: _graph(name, graph, proof, stand_ins.get(name)) for name, graph in data.entries("graphs")}
     if not graphs:
         raise SchemaError("'graphs' is empty; a bundle has at least one.")
     golden, reference = (_evidence(data.table(key)) for key in ("golden", "reference"))
     for name in [*(g.file for g in graphs.values()), golden["file"], reference["file"]]:
-        if name not in files:
+        if name not in files and not files_in(name, files):
             raise SchemaError(f"'{name}' is not in the list of files.")
     return Manifest(
         model=data.text("model"),
@@ -171,13 +193,23 @@ def _spec(data: Table) -> Spec:
     return spec
 
 
-def _graph(name: str, data: Table, proof: Table) -> GraphFile:
+def files_in(folder: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names that lie in a folder of the bundle."""
+    return tuple(name for name in names if name.startswith(f"{folder}/"))
+
+
+def _graph(name: str, data: Table, proof: Table, stand_in: Table | None) -> GraphFile:
     tensors = {key: tuple(_tensor(t) for t in data.tables(key)) for key in ("inputs", "outputs")}
     for key, found in tensors.items():
         if not found or len({t.name for t in found}) != len(found):
             raise SchemaError(f"'{data.place}.{key}' must be tensors, at least one, each with a name of its own.")
     return GraphFile(
-        data.text("file"), data.text("entry"), tensors["inputs"], tensors["outputs"], proof.one_of(name, PROOFS)
+        data.text("file"),
+        data.text("entry"),
+        tensors["inputs"],
+        tensors["outputs"],
+        proof.one_of(name, PROOFS),
+        StandIn(stand_in.text("engine"), stand_in.one_of("proof", PROOFS)) if stand_in else None,
     )
 
 

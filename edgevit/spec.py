@@ -4,7 +4,8 @@ A ``Spec`` travels in every bundle's manifest under the key ``spec``; every runt
 
 * ``image``: how a picture becomes the input tensor, in this order: resize, centre crop, colour order,
   ``(pixel / 255 - mean) / std``, layout. Pixels are rounded to whole grey levels after the resize, as the
-  weights saw them in training.
+  weights saw them in training. Where ``values`` is ``levels`` the file holds mean and std itself, and the tensor is the
+  grey levels 0..255 as they are.
 * ``output``: what the first output tensor is; ``labels``: one name per class, in the order of the outputs.
 * ``label_ids``: optional machine names (WordNet ids) in the same order, by which folders of test pictures are matched.
 """
@@ -26,6 +27,7 @@ Fit = Literal["shorter", "squash", "pad"]
 Interpolation = Literal["bilinear", "bicubic", "nearest"]
 Color = Literal["rgb", "bgr"]
 Layout = Literal["nchw", "nhwc"]
+Values = Literal["normalised", "levels"]
 OutputKind = Literal["logits", "probabilities"]
 Task = str
 
@@ -42,7 +44,9 @@ class ImageSpec:
     ``fit`` says what the resize towards ``resize_hw`` keeps: ``shorter`` fits the shorter side and keeps the aspect,
     ``squash`` ignores the aspect, ``pad`` fits the longer side and fills the rest with the mean colour.
     ``size_hw`` is then cut from the centre. ``mean`` and ``std`` are in units of 0..1 and in the order of ``color``.
-    ``layout`` is the order of the input tensor's axes, as the file wants it: (1, 3, h, w) or (1, h, w, 3).
+    ``layout`` is the order of the input tensor's axes, as the file wants it: (1, 3, h, w) or (1, h, w, 3);
+    ``values`` is what stands in it: ``normalised`` numbers, or the ``levels`` of the pixels, for a file
+    that normalises.
     """
 
     size_hw: tuple[int, int]
@@ -54,6 +58,7 @@ class ImageSpec:
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     layout: Layout = "nchw"
+    values: Values = "normalised"
 
     def __post_init__(self) -> None:
         for name in ("size_hw", "resize_hw"):
@@ -77,6 +82,7 @@ class ImageSpec:
         one_of("interpolation", self.interpolation, get_args(Interpolation))
         one_of("color", self.color, get_args(Color))
         one_of("layout", self.layout, get_args(Layout))
+        one_of("values", self.values, get_args(Values))
         if self.fit != "pad" and any(r < s for r, s in zip(self.resize_hw, self.size_hw, strict=True)):
             raise SpecError(f"resize_hw {self.resize_hw} must not be smaller than size_hw {self.size_hw}.")
 

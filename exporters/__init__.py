@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from edgevit.formats import FORMATS
 from edgevit.registry import Registry, door
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 EXPORTERS = Registry(
     "format",
-    {name: f"edgevit.exporters.{name}" for name in ("onnx", "litert", "openvino")},
+    {name: f"edgevit.exporters.{name}" for name in FORMATS},
     ask="edgevit export MODEL --format onnx",
 )
 

@@ -23,6 +23,9 @@ GATES: Mapping[str, Mapping[str, float]] = {
     "fp32": {"relative": 1e-4, "top1": 0.99},
     "fp16": {"relative": 1e-2, "top1": 0.99},
     "int8": {"top1": 0.98},
+    "w8a8": {"top1": 0.98},
+    "pal6": {"top1": 0.98},
+    "int4": {"top1": 0.95},
 }
 """The default gates: ``relative`` is a ceiling, ``top1`` (the share of pictures with the same best class) a floor."""
 
@@ -132,7 +135,7 @@ def judge(
     """Hold the figures against the gates. ``named`` gates were asked for by the caller, so they count in any case."""
     gates = []
     for name, asked in limits.items():
-        counted = trained or name in named or (name == "relative" and precision != "int8")
+        counted = trained or name in named or (name == "relative" and precision in ("fp32", "fp16"))
         if name == "relative":
             limit = max(asked, min(NOISE_FACTOR * figures.noise_relative, NOISE_CEILING))
             value, passed = figures.relative_median, figures.relative_median <= limit

@@ -47,6 +47,7 @@ def export(
     batch: int = 1,
     dynamic: bool = False,
     opset: int | None = None,
+    uint8_input: bool = False,
     gates: Mapping[str, float] | None = None,
     out: str | Path | None = None,
     progress: Progress | None = None,
@@ -61,7 +62,8 @@ def export(
     """Export a model to one format, prove the file, and return the sealed bundle.
 
     ``format`` or ``device`` must be given; an explicit format or precision wins over the device's. ``images`` are the
-    pictures of the proof, ``calib`` those of int8. Raises ``RefusedError`` when the file falls short of a gate.
+    pictures of the proof, ``calib`` those of int8. With ``uint8_input`` the file takes a camera's grey levels and
+    normalises by itself. Raises ``RefusedError`` when the file falls short of a gate.
     """
     target = choose_target(format, device, precision, opset)
     limits = agreement.limits_for(target.precision, gates)
@@ -77,9 +79,7 @@ def export(
             options = {**of_name, "seed": seed or 0}
             model = create_model(name, imgsz=imgsz, progress=progress, **options)  # type: ignore[arg-type]
     trained = model.weights.trained
-    calibration = None
-    if target.precision == "int8":
-        calibration = quantize.calibration_set(model.spec, target.format.name, calib, trained=trained)
+    calibration = quantize.calibration_set(model.spec, target.format.name, target.precision, calib, trained=trained)
     used = len(calibration) if calibration is not None and not images else 0
     shown = verify.choose_pictures(model.spec, images or calib, trained=trained, after=used)
     # Before the conversion: a picture that cannot be read should not cost the minutes of a converter.
@@ -89,10 +89,11 @@ def export(
         name,
         {"format": target.format.name, "device": target.device.slug if target.device else None},
         {"precision": target.precision, **of_name, "calib": calib, "images": images, "imgsz": imgsz, "opset": opset},
-        {"batch": batch if batch != 1 else None, "dynamic": dynamic, "gates": gates},
+        {"batch": batch if batch != 1 else None, "dynamic": dynamic, "uint8_input": uint8_input, "gates": gates},
     )
     given = tuple(n for n in ("mean", "std") if of_name[n] is not None)
-    plan = Plan(model, target, limits, frozenset(gates or ()), calibration, shown, pixels, command, given, progress)
+    named = frozenset(gates or ())
+    plan = Plan(model, target, limits, named, calibration, shown, pixels, command, given, uint8_input, progress)
     with staging(place, force=force) as folder:
         traced, made = _convert(plan, folder, batch=batch, dynamic=dynamic)
         manifest, report = prove(plan, folder, traced, made)
@@ -115,10 +116,13 @@ def _convert(
     plan: Plan, folder: Path, *, batch: int, dynamic: bool
 ) -> tuple[Mapping[str, Traced], Mapping[str, Converted]]:
     """Trace and convert every graph of the model into the folder."""
+    image = plan.model.spec.image
+    # Core ML's files take a picture and normalise in any case; their exporter sees to it.
+    inside = image if plan.levels and plan.target.format.name != "coreml" else None
     job = Job(
         target=plan.target.format,
         precision=plan.target.precision,
-        spec=plan.model.spec,
+        spec=replace(plan.model.spec, image=replace(image, values="levels" if inside else "normalised")),
         folder=folder,
         batch=batch,
         dynamic=dynamic,
@@ -127,13 +131,16 @@ def _convert(
         model=plan.model.name,
         metadata=native_metadata(plan.model),
         progress=plan.progress,
+        device=plan.target.device,
+        levels=inside is not None,
     )
     exporter = EXPORTERS.load(plan.target.format.name)
     traced, made = {}, {}
     for name, graph in plan.model.graphs.items():
         with step(plan.progress, "rewrite and trace", name):
-            traced[name] = trace(name, graph, batch=batch, dynamic=dynamic)
-        made[name] = exporter.convert(traced[name], replace(job))
+            traced[name] = trace(name, graph, plan.target.format.name, batch=batch, dynamic=dynamic, inside=inside)
+        converted = exporter.convert(traced[name], replace(job))
+        made[name] = replace(converted, values="levels") if inside else converted
     return traced, made
 
 

@@ -21,6 +21,7 @@ from .pictures import PictureSet, golden_picture
 from .recipe import Converted, Traced
 from .reference import Reference
 from .report import Report
+from .stand_ins import open_file
 from .target import Target
 
 _PREPROCESS = {"preprocess": "image/1"}
@@ -46,6 +47,7 @@ class Plan:
     pixels: Pixels
     command: str
     given: tuple[str, ...] = ()
+    levels: bool = False
     progress: Progress | None = None
 
 
@@ -54,13 +56,15 @@ def prove(
 ) -> tuple[Manifest, Report]:
     """Run the produced file on the pictures, judge it, and store the evidence beside it."""
     main, target = made["main"], plan.target
-    spec = replace(plan.model.spec, image=replace(plan.model.spec.image, layout=main.layout))
-    graphs = {n: GraphFile(c.file, n, c.inputs, c.outputs, "executed") for n, c in made.items()}
+    spec = replace(plan.model.spec, image=replace(plan.model.spec.image, layout=main.layout, values=main.values))
+    graphs = {n: GraphFile(c.file, n, c.inputs, c.outputs, "graph-only") for n, c in made.items()}
     reference = Reference(plan.model)
     with step(plan.progress, "ask the model in torch"):
         wanted = reference.answers(plan.pixels, plan.progress)
         noise = reference.noise_relative(plan.pixels)
-    engine = verify.open_engine(target.format.name, folder / main.file, graphs["main"])
+    opened = open_file(target.format.name, folder / main.file, graphs["main"])
+    graphs["main"] = replace(graphs["main"], proof=opened.proof, stand_in=opened.stand_in)
+    engine = opened.engine
     try:
         with step(plan.progress, "run the produced file", engine.description):
             got = verify.answers(engine, graphs["main"], plan.pixels, spec.image, plan.progress)
@@ -76,7 +80,8 @@ def prove(
     report = Report(
         plan.model.name, "torch", engine.description, plan.shown.fingerprint(), figures, (*gates, *more), notes
     )
-    kind = {"int8": quantize.INT8[target.format.name].name} if target.precision == "int8" else {}
+    way = quantize.KINDS.get((target.format.name, target.precision))
+    kind = {target.precision: way.name} if way else {}
     manifest = Manifest(
         model=plan.model.name,
         spec=spec,
@@ -97,8 +102,9 @@ def prove(
 def _half_range(
     plan: Plan, traced: Traced, wanted: npt.NDArray[np.float32]
 ) -> tuple[tuple[Gate, ...], dict[str, float]]:
-    """For fp16: see that nothing inside the model leaves fp16's range where the arithmetic is fp16 too."""
-    if plan.target.precision != "fp16":
+    """Where a device computes in fp16 (all of Core ML but fp32, too), see that nothing inside leaves its range."""
+    in_half = plan.target.precision == "fp16" or plan.target.format.name == "coreml"
+    if not in_half or plan.target.precision == "fp32":
         return (), {}
     with step(plan.progress, "compute in emulated fp16"):
         seen = half.audit(traced, plan.pixels, plan.model.spec.image, wanted)
@@ -118,7 +124,7 @@ def _notes(plan: Plan, figures: Figures) -> tuple[str, ...]:
             notes.append(
                 f"{shared} of {len(plan.shown)} proof pictures were calibrated on too; give --images for others"
             )
-        notes.append(quantize.INT8[plan.target.format.name].caution)
+        notes.append(quantize.KINDS[plan.target.format.name, plan.target.precision].caution)
     device = plan.target.device
     if device is not None and device.prefer.formats[0] != plan.target.format.name:
         notes.append(f"{device.name} prefers {device.prefer.formats[0]}; this is {plan.target.format.name}")

@@ -6,7 +6,7 @@ agree with torch here and overflow to infinity on a phone's GPU. This is what ca
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -64,7 +64,7 @@ def audit(traced: Traced, pixels: Pixels, image: ImageSpec, wanted: Tensor) -> H
     batch = max(1, traced.example[0].shape[0])
     for picture in pixels[:MOST_PICTURES]:
         interpreter = HalfInterpreter(module)
-        tensor = torch.from_numpy(normalise(picture, image)).repeat(batch, 1, 1, 1)
+        tensor = torch.from_numpy(normalise(picture, replace(image, values=traced.values))).repeat(batch, 1, 1, 1)
         with torch.no_grad():
             rows.append(interpreter.run(tensor)[:1].numpy())
         peak = max(peak, interpreter.peak)

@@ -27,6 +27,7 @@ def native_metadata(model: ModelDef) -> Mapping[str, str]:
         "interpolation": image.interpolation,
         "antialias": json.dumps(image.antialias),
         "layout": image.layout,
+        "values": image.values,
         "output": model.spec.output,
         "weights": "trained" if model.weights.trained else "UNTRAINED",
         "weights_licence": model.weights.licence,

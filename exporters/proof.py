@@ -25,7 +25,7 @@ from edgevit.spec import LONGEST_SIDE
 GOLDEN_FILE = "golden.npz"
 REFERENCE_FILE = "reference.npz"
 REFERENCE_COUNT = 8
-TOLERANCE = {"fp32": 1e-3, "fp16": 2e-2, "int8": 0.15}
+TOLERANCE = {"fp32": 1e-3, "fp16": 2e-2, "int8": 0.15, "w8a8": 0.15, "pal6": 2e-2, "int4": 2e-2}
 """How far another machine's engine may be from the golden output, relative: other kernels add up in another order."""
 
 _MOST_FIRST = LONGEST_SIDE
@@ -40,7 +40,9 @@ Pixels = npt.NDArray[np.uint8]
 Tensor = npt.NDArray[np.float32]
 
 
-def write_golden(folder: Path, picture: Pixels, tensor: Tensor, output: Tensor, precision: str) -> dict[str, Any]:
+def write_golden(
+    folder: Path, picture: Pixels, tensor: npt.NDArray[Any], output: Tensor, precision: str
+) -> dict[str, Any]:
     """Write the golden sample and return what the manifest says of it."""
     np.savez_compressed(folder / GOLDEN_FILE, picture=picture, input=tensor, output=output)
     return {"file": GOLDEN_FILE, "color": "rgb", "relative_tolerance": TOLERANCE[precision]}
@@ -83,7 +85,7 @@ def _promised(bundle: Bundle, name: str) -> tuple[str, tuple[int, ...]]:
     return {
         "picture": ("u", (-1, -1, 3)),
         "pixels": ("u", (-1, *image.size_hw, 3)),
-        "input": ("f", (-1, *graph.inputs[0].shape[1:])),
+        "input": ("u" if image.values == "levels" else "f", (-1, *graph.inputs[0].shape[1:])),
         "output": ("f", (-1, *graph.outputs[0].shape[1:])),
         "outputs": ("f", (-1, *graph.outputs[0].shape[1:])),
         "answers": ("f", (-1, *graph.outputs[0].shape[1:])),

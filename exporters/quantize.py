@@ -1,4 +1,4 @@
-"""Choose what int8 means in each format, and what it is calibrated on.
+"""Choose what int8 and its kin mean in each format, and what it is calibrated on.
 
 Each format's default kind was chosen by measurement (benchmarks/int8_kinds.py); the table is the record.
 """
@@ -20,7 +20,7 @@ ENOUGH = 100
 
 
 @dataclass(frozen=True)
-class Int8Kind:
+class Kind:
     """Name a way of quantising, and whether it needs pictures to learn the ranges of activations from."""
 
     name: str
@@ -29,14 +29,20 @@ class Int8Kind:
     """What a user should know of it; it stands in the notes of the proof."""
 
 
-INT8: Mapping[str, Int8Kind] = {
-    "onnx": Int8Kind(
+KINDS: Mapping[tuple[str, str], Kind] = {
+    ("onnx", "int8"): Kind(
         "static-qdq",
         True,
         "int8 sums may saturate on x86 processors without VNNI (before 2019, and Intel Atoms before the N series)",
     ),
-    "litert": Int8Kind("dynamic-range", False),
-    "openvino": Int8Kind("static-ptq", True),
+    ("litert", "int8"): Kind("dynamic-range", False),
+    ("openvino", "int8"): Kind("static-ptq", True),
+    ("coreml", "int8"): Kind("weights-per-channel", False),
+    ("coreml", "w8a8"): Kind("static-ptq", True),
+    ("coreml", "pal6"): Kind("64-weights-palette", False),
+    ("coreml", "int4"): Kind("weights-in-blocks", False),
+    ("executorch", "int8"): Kind("static-pt2e", True),
+    ("tensorrt", "int8"): Kind("static-qdq-symmetric", True),
 }
 """Measured on the shipped weights, 1,000 held-out renders of a grade between PLAIN and HARD (fp32: 97.6 %), one thread,
 2026-11-21; python -m benchmarks.int8_kinds measures anew, on PLAIN:
@@ -48,15 +54,18 @@ INT8: Mapping[str, Int8Kind] = {
 """
 
 
-def calibration_set(spec: Spec, format_name: str, folder: str | Path | None, *, trained: bool) -> PictureSet | None:
-    """Return the pictures to calibrate on, or None where the format's int8 needs none. Never random noise."""
-    if not INT8[format_name].calibrated:
+def calibration_set(
+    spec: Spec, format_name: str, precision: str, folder: str | Path | None, *, trained: bool
+) -> PictureSet | None:
+    """Return the pictures to calibrate on, or None where the precision needs none. Never random noise."""
+    kind = KINDS.get((format_name, precision))
+    if kind is None or not kind.calibrated:
         return None
     if folder is not None:
         return from_folder(folder, most=CALIBRATION_COUNT)
     if trained and spec.labels != shapes.LABELS:
         raise UsageError(
-            f"int8 for {format_name} is calibrated on pictures like those the model will see. "
+            f"{precision} for {format_name} is calibrated on pictures like those the model will see. "
             f"Type: --calib DIR, with at least {ENOUGH} pictures in it."
         )
     return built_in(spec, most=CALIBRATION_COUNT, split="calibration")

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from edgevit.devices import Device
 from edgevit.formats import Format
 from edgevit.progress import Progress
-from edgevit.spec import Layout, Spec, TensorSpec
+from edgevit.spec import Layout, Spec, TensorSpec, Values
 
 from .pictures import PictureSet
 
@@ -30,6 +31,7 @@ class Traced:
     example: tuple[torch.Tensor, ...]
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    values: Values = "normalised"
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +47,9 @@ class Job:
     opset: int | None = None
     calibration: PictureSet | None = None
     model: str = ""
+    device: Device | None = None
+    levels: bool = False
+    """The file shall take grey levels and normalise by itself."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     progress: Progress | None = None
 
@@ -58,6 +63,7 @@ class Converted:
     outputs: tuple[TensorSpec, ...]
     tools: Mapping[str, str]
     layout: Layout = "nchw"
+    values: Values = "normalised"
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -33,7 +33,7 @@ def choose_target(format: str | None, device: str | Device | None, precision: st
     else:
         assert facts is not None
         target = find_format(facts.choose_format(FORMATS))
-    chosen = precision or (facts.prefer.precision if facts else "fp32")
+    chosen = precision or (facts.prefer.precision if facts else target.precisions[0])
     if target.opset and opset is None and facts is not None:
         opset = facts.minimum.opset
     return Target(target, check_precision(target, chosen), opset, facts)

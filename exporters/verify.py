@@ -16,12 +16,11 @@ import numpy.typing as npt
 
 from edgevit.bundle import Bundle, open_bundle
 from edgevit.errors import EdgevitError, missing
-from edgevit.formats import find_format
 from edgevit.kernels import normalise, prepare
 from edgevit.manifest import GraphFile
 from edgevit.progress import Progress, Step, silent
 from edgevit.registry import door
-from edgevit.runtime.engines import Engine, EngineOptions, load_engine, run_batch
+from edgevit.runtime.engines import Engine, run_batch
 from edgevit.scenes import shapes
 from edgevit.spec import ImageSpec, Spec
 
@@ -30,6 +29,7 @@ from .agreement import Figures, Gate
 from .pictures import PictureSet, built_in, from_folder
 from .proof import TOLERANCE, read_arrays
 from .report import Report
+from .stand_ins import open_file
 
 if TYPE_CHECKING:
     from .reference import Reference
@@ -45,11 +45,6 @@ DYNAMIC_ROWS = 3
 
 Pixels = npt.NDArray[np.uint8]
 Tensor = npt.NDArray[np.float32]
-
-
-def open_engine(format_name: str, path: Path, graph: GraphFile) -> Engine:
-    """Open a file as verification does: exact fp32 arithmetic wherever the engine has a choice."""
-    return load_engine(find_format(format_name).engine, path, graph, EngineOptions())
 
 
 def answers(
@@ -75,7 +70,9 @@ def choose_pictures(spec: Spec, folder: str | Path | None, *, trained: bool, aft
     return built_in(spec, most=MOST_RENDERS if own else most, split="verification")
 
 
-def golden_of(engine: Engine, graph: GraphFile, picture: Pixels, image: ImageSpec) -> tuple[Tensor, Tensor]:
+def golden_of(
+    engine: Engine, graph: GraphFile, picture: Pixels, image: ImageSpec
+) -> tuple[npt.NDArray[Any], Tensor]:
     """Return the input tensor of a picture and the file's answer to it."""
     tensor = prepare(picture, image, color="rgb")
     return tensor, run_batch(engine, graph, tensor)
@@ -88,17 +85,19 @@ def verify(
     golden: bool = False,
     weights: str | None = None,
     gates: Mapping[str, float] | None = None,
+    ignore_checksums: bool = False,
     progress: Progress | None = None,
 ) -> Report:
     """Prove a bundle again, by the gates it was sealed with unless others are given.
 
     ``golden`` asks for its own sample only, which needs neither torch nor pictures. ``weights`` names the weights that
-    the bundle was made of, to compare with the model in torch; shipped ones are found without being named.
+    the bundle was made of, to compare with the model in torch; shipped ones are found without being named. With
+    ``ignore_checksums`` a file that was changed is run all the same, to see what the change does.
     """
-    opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
+    opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle, check=not ignore_checksums)
     judge = _Judge(opened, gates)
     graph = opened.manifest.graphs["main"]
-    engine = open_engine(opened.manifest.format, opened.graph_file(), graph)
+    engine = open_file(opened.manifest.format, opened.graph_file(), graph).engine
     try:
         if golden:
             return _verify_golden(opened, engine, graph)
@@ -150,8 +149,7 @@ def _verify_golden(bundle: Bundle, engine: Engine, graph: GraphFile) -> Report:
     manifest = bundle.manifest
     image = manifest.spec.image
     made = prepare(picture, image, color="rgb")
-    std = np.asarray(image.std, np.float32).reshape((1, 3, 1, 1) if image.layout == "nchw" else (1, 1, 1, 3))
-    levels = float((np.abs(made - tensor) * std).max() * 255)
+    levels = _levels_apart(made, tensor, image)
     figures = agreement.measure(output, run_batch(engine, graph, tensor), noise_relative=0.0)
     tolerance = float(manifest.golden["relative_tolerance"])
     value = figures.relative_median
@@ -161,6 +159,15 @@ def _verify_golden(bundle: Bundle, engine: Engine, graph: GraphFile) -> Report:
     )
     sample = {"source": "the bundle's own golden sample", "count": 1}
     return Report(str(bundle.path), "the golden output", engine.description, sample, figures, checks)
+
+
+def _levels_apart(one: npt.NDArray[Any], other: npt.NDArray[Any], image: ImageSpec) -> float:
+    """Return how far two input tensors are apart, in grey levels."""
+    apart = np.abs(one.astype(np.float32) - other.astype(np.float32))
+    if image.values == "levels":
+        return float(apart.max())
+    std = np.asarray(image.std, np.float32).reshape((1, 3, 1, 1) if image.layout == "nchw" else (1, 1, 1, 3))
+    return float((apart * std).max() * 255)
 
 
 def _verify_stored(

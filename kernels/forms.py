@@ -6,7 +6,7 @@ Arguments arrive checked (by ``image.py``); a form computes and never validates 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from .weights import Axis
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
+Tensor = NDArray[Any]
+"""An input tensor: float32, or uint8 where the file wants levels."""
 Yuv = Literal["nv12", "i420", "yuyv"]
 
 

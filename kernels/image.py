@@ -18,7 +18,7 @@ from edgevit.errors import InputError
 from edgevit.spec import ImageSpec, Interpolation
 
 from .choice import active
-from .forms import Floats, Pixels
+from .forms import Floats, Pixels, Tensor
 from .frames import Frame, checked
 from .geometry import spans
 from .weights import Axis, build
@@ -41,11 +41,14 @@ class Plan:
     borders: bool
 
 
-def prepare(pixels: Any, image: ImageSpec, *, color: str) -> Floats:
+def prepare(pixels: Any, image: ImageSpec, *, color: str) -> Tensor:
     """Return the input tensor of a uint8 frame: (1, 3, h, w), or (1, h, w, 3) if the spec's layout is ``nhwc``.
 
-    ``color`` is the order or camera layout of ``pixels`` (``frames.py`` lists them); it is never guessed.
+    It is float32, or uint8 where the spec's ``values`` are ``levels``. ``color`` is the order or camera layout of
+    ``pixels`` (``frames.py`` lists them); it is never guessed.
     """
+    if image.values == "levels":
+        return _laid_out(prepare_uint8(pixels, image, color=color), image)
     frame = checked(pixels, color)
     plan = _plan(frame.size_hw, image)
     table = _table(image.mean, image.std)
@@ -68,9 +71,11 @@ def prepare_uint8(pixels: Any, image: ImageSpec, *, color: str) -> Pixels:
     return out
 
 
-def normalise(pixels: Any, image: ImageSpec) -> Floats:
+def normalise(pixels: Any, image: ImageSpec) -> Tensor:
     """Return the input tensor of (h, w, 3) uint8 pixels that are already of the model's size and colour order."""
     frame = checked(pixels, image.color)
+    if image.values == "levels":
+        return _laid_out(frame.data, image)
     tensor, planes = _tensor(frame.size_hw, image)
     active().normalise(np.ascontiguousarray(frame.data), _table(image.mean, image.std), planes)
     return tensor
@@ -103,6 +108,12 @@ def _tensor(size_hw: tuple[int, int], image: ImageSpec) -> tuple[Floats, Floats]
         return last, last[0].transpose(2, 0, 1)
     first = np.empty((1, 3, *size_hw), np.float32)
     return first, first[0]
+
+
+def _laid_out(levels: Pixels, image: ImageSpec) -> Pixels:
+    """Turn (h, w, 3) levels into one row of the layout that the file wants."""
+    axes = (0, 1, 2) if image.layout == "nhwc" else (2, 0, 1)
+    return np.ascontiguousarray(levels.transpose(axes))[None]
 
 
 def _resample(frame: Frame, plan: Plan, image: ImageSpec, out: Pixels | Floats, table: Floats | None) -> None:

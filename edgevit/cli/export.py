@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     target = parser.add_argument_group("where it shall run (an explicit format or precision wins over the device's)")
     target.add_argument("--format", metavar="F", help=f"{', '.join(FORMATS)}, or an alias such as tflite, ort, ov")
     target.add_argument("--device", metavar="D", help="a device of 'edgevit devices', or a TOML file of your own")
-    target.add_argument("--precision", metavar="P", help=", ".join(PRECISIONS))
+    target.add_argument("--precision", metavar="P", help=f"{', '.join(PRECISIONS)} (the last three for Core ML)")
     target.add_argument("--half", action="store_true", help="the same as --precision fp16")
     target.add_argument("--int8", action="store_true", help="the same as --precision int8")
     model = parser.add_argument_group("the model")
@@ -45,6 +45,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     shape.add_argument("--batch", type=whole(1, 1024), default=1, metavar="N", help="pictures a call (default 1)")
     shape.add_argument("--dynamic", action="store_true", help="let the batch vary, where the format can")
     shape.add_argument("--opset", type=whole(9, 99), metavar="N", help="ONNX opset")
+    shape.add_argument(
+        "--uint8-input", action="store_true", help="take bytes; mean and std go into the file"
+    )
     shape.add_argument("--out", metavar="DIR", help="default: ./MODEL-FORMAT-PRECISION[-DEVICE]")
     shape.add_argument("--force", action="store_true", help="replace an older bundle there")
     proving = parser.add_argument_group("calibration and proof")
@@ -93,6 +96,7 @@ def options_of(args: argparse.Namespace) -> dict[str, Any]:
         "batch": args.batch,
         "dynamic": args.dynamic,
         "opset": args.opset,
+        "uint8_input": args.uint8_input,
         "calib": args.calib,
         "images": args.images,
         "gates": gates or None,
@@ -104,7 +108,8 @@ def options_of(args: argparse.Namespace) -> dict[str, Any]:
 
 def precision_of(args: argparse.Namespace) -> str | None:
     """Join the three spellings of precision; two that differ are a conflict."""
-    if args.precision is not None and args.precision not in PRECISIONS:
+    words = (*PRECISIONS, *(word for target in FORMATS.values() for word in target.spellings))
+    if args.precision is not None and args.precision not in words:
         raise unknown_name("precision", args.precision, PRECISIONS, ask=f"--precision {'|'.join(PRECISIONS)}")
     asked = {
         f"--precision {args.precision}": args.precision,

@@ -60,7 +60,7 @@ def _tell_bundle(path: Path, as_json: bool) -> int:
 
 def _contract(bundle: Bundle) -> list[tuple[str, str]]:
     m = bundle.manifest
-    graphs = "\n".join(f"{name}: {g.file} ({g.proof})" for name, g in m.graphs.items())
+    graphs = "\n".join(f"{name}: {g.file} ({g.proven()})" for name, g in m.graphs.items())
     tensors = "\n".join(
         f"{name}: " + ", ".join(f"{t.name} {list(t.shape)} {t.dtype}" for t in (*g.inputs, *g.outputs))
         for name, g in m.graphs.items()
@@ -103,9 +103,10 @@ def picture_text(image: ImageSpec) -> str:
     how = {"shorter": "shorter side fitted to", "squash": "squashed to", "pad": "padded to"}[image.fit]
     plain = "" if image.antialias else ", without antialiasing"
     numbers = " ".join(f"{v:g}" for v in image.mean), " ".join(f"{v:g}" for v in image.std)
+    inside = "; mean and std are in the file" if image.values == "levels" else ""
     return (
         f"{size} (height x width) from the centre, {how} {resize} ({image.interpolation}{plain})\n"
-        f"{image.color.upper()}, mean {numbers[0]}, std {numbers[1]}"
+        f"{image.color.upper()}, mean {numbers[0]}, std {numbers[1]}{inside}"
     )
 
 

@@ -37,6 +37,9 @@ PACKAGES: tuple[Package, ...] = (
     _engine("ai_edge_litert", ("ai-edge-litert",), "litert"),
     Package("tflite_runtime", ("tflite-runtime",), "run LiteRT bundles where ai-edge-litert has no build", "litert"),
     _engine("openvino", ("openvino",), "openvino"),
+    _engine("executorch", ("executorch",), "executorch"),
+    _engine("tensorrt", ("tensorrt", "tensorrt-cu12", "tensorrt-cu13"), "tensorrt"),
+    _engine("coremltools", ("coremltools",), "coreml"),
     Package("PIL", ("pillow",), "read and write pictures", "image"),
     Package("av", ("av",), "read and write videos", "camera"),
     Package(
@@ -59,7 +62,7 @@ PACKAGES: tuple[Package, ...] = (
     Package("supervision", ("supervision",), "hand results to supervision", "all"),
 )
 
-OPTIONAL = ("tflite_runtime", "cv2")
+OPTIONAL = ("tflite_runtime", "cv2", "tensorrt")
 """Stand-ins for other packages: their absence is no lack."""
 
 

@@ -25,7 +25,8 @@ Tensors = Mapping[str, Tensor]
 
 ENGINES = Registry(
     "engine",
-    {name: f"edgevit.runtime.engines.{name}" for name in ("null", "onnx", "litert", "openvino")},
+    {f.engine: f"edgevit.runtime.engines.{f.engine}" for f in FORMATS.values()}
+    | {"null": "edgevit.runtime.engines.null"},
     ask="edgevit doctor",
 )
 

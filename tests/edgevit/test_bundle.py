@@ -10,6 +10,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgevit import archive
-from edgevit.bundle import open_bundle, seal, staging
+from edgevit.bundle import open_bundle, seal, staging, summary
 from edgevit.errors import (
     BundleError,
     ChecksumError,
@@ -28,7 +29,7 @@ from edgevit.errors import (
     UnsafePathError,
     UsageError,
 )
-from edgevit.manifest import check_names
+from edgevit.manifest import StandIn, check_names
 
 
 @pytest.fixture(autouse=True)
@@ -126,6 +127,34 @@ def test_a_graph_whose_file_is_not_listed_is_told(sealed: Path) -> None:
     tiny_bundles.edit(sealed, lambda data: data["graphs"]["main"].update(file="other.onnx"))
     with pytest.raises(SchemaError, match=r"other.onnx"):
         open_bundle(sealed)
+
+
+def test_a_graph_whose_file_is_a_folder_opens_and_travels(tmp_path: Path) -> None:
+    parts = {"model.mlpackage/Manifest.json": b"{}", "model.mlpackage/Data/weight.bin": b"1234"}
+    graphs = {"main": replace(tiny_bundles.manifest().graphs["main"], file="model.mlpackage", proof="interpreted")}
+    bundle = tiny_bundles.write(tmp_path / "b", content=None, more=parts, format="coreml", graphs=graphs)
+    for opened in (open_bundle(bundle.path), open_bundle(bundle.to_zip(tmp_path / "b.zip"))):
+        assert opened.graph_file().is_dir()
+        assert (opened.graph_file() / "Data/weight.bin").read_bytes() == b"1234"
+        assert opened.size_bytes == 6
+    (bundle.path / "model.mlpackage/Data/weight.bin").write_bytes(b"1235")
+    with pytest.raises(ChecksumError, match=r"weight.bin' is not the file that was sealed"):
+        open_bundle(bundle.path)
+    assert open_bundle(bundle.path, check=False).graph_file().is_dir()
+    tiny_bundles.edit(bundle.path, lambda data: data["graphs"]["main"].update(file="model.mlpack"))
+    with pytest.raises(SchemaError, match=r"'model.mlpack' is not in the list of files"):
+        open_bundle(bundle.path, check=False)
+
+
+def test_what_stood_in_for_the_engine_is_told(tmp_path: Path) -> None:
+    stand_in = StandIn("ONNX Runtime", "executed")
+    graphs = {"main": replace(tiny_bundles.manifest().graphs["main"], proof="graph-only", stand_in=stand_in)}
+    bundle = open_bundle(tiny_bundles.write(tmp_path / "b", format="tensorrt", graphs=graphs).path)
+    assert bundle.manifest.graphs == graphs
+    assert summary(bundle)["proof"] == {"main": "graph-only; executed by ONNX Runtime"}
+    tiny_bundles.edit(bundle.path, lambda data: data["stand_in"]["main"].update(proof="believed"))
+    with pytest.raises(SchemaError, match=r"stand_in.main.proof' must be one of executed"):
+        open_bundle(bundle.path)
 
 
 def test_a_folder_without_manifest_is_not_a_bundle(tmp_path: Path) -> None:

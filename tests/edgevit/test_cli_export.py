@@ -15,6 +15,7 @@ import edgevit
 from edgevit.bundle import Bundle
 from edgevit.cli import main
 from edgevit.errors import RefusedError
+from edgevit.formats import FORMATS
 from edgevit.manifest import FileRecord, GraphFile, Manifest
 from edgevit.progress import Step
 from edgevit.provenance import Provenance, WeightsRecord
@@ -61,8 +62,8 @@ def test_every_option_reaches_the_recipe(calls: Calls, monkeypatch: pytest.Monke
     monkeypatch.setenv("OMP_NUM_THREADS", "9")
     words = (
         "export levit_128s --format tflite --device pixel-8 --int8 --weights w.pth --num-classes 7 --labels l.txt "
-        "--mean 0.5 0.5 0.5 --std 0.2 0.2 0.3 --seed 3 --imgsz 256 192 --batch 4 --dynamic --opset 18 --calib c "
-        "--images i --gate relative=0.001 --gate top1=0.9 --out o --force --keep --threads 2"
+        "--mean 0.5 0.5 0.5 --std 0.2 0.2 0.3 --seed 3 --imgsz 256 192 --batch 4 --dynamic --opset 18 --uint8-input "
+        "--calib c --images i --gate relative=0.001 --gate top1=0.9 --out o --force --keep --threads 2"
     )
     assert main(words.split()) == 0
     assert calls == [
@@ -81,6 +82,7 @@ def test_every_option_reaches_the_recipe(calls: Calls, monkeypatch: pytest.Monke
             "batch": 4,
             "dynamic": True,
             "opset": 18,
+            "uint8_input": True,
             "calib": "c",
             "images": "i",
             "gates": {"relative": 0.001, "top1": 0.9},
@@ -125,7 +127,7 @@ def test_json_is_one_object_with_path_and_figures(calls: Calls, capsys: Capture)
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("", "Say where levit_128s shall run: --format onnx|litert|openvino, or --device NAME."),
+        ("", f"Say where levit_128s shall run: --format {'|'.join(FORMATS)}, or --device NAME."),
         ("--format onx", "There is no format named 'onx'. Did you mean onnx?"),
         ("--format onnx --half --int8", "--half and --int8 contradict each other."),
         ("--format onnx --precision fp32 --half", "--precision fp32 and --half contradict each other."),
@@ -183,6 +185,7 @@ def test_verify_says_by_its_exit_code_whether_a_bundle_is_right(
 
     monkeypatch.setitem(vars(edgevit), "verify", verify)
     words = ["verify", str(tmp_path), "--images", "i", "--weights", "hub", "--gate", "relative=1e-4"]
+    words.append("--ignore-checksums")
     assert main(words) == (0 if passed else 1)
     captured = capsys.readouterr()
     assert f"{tmp_path}: {'proven' if passed else 'FAILED'}, compared with torch" in captured.out
@@ -195,6 +198,7 @@ def test_verify_says_by_its_exit_code_whether_a_bundle_is_right(
         "bundle": tmp_path,
         "images": "i",
         "golden": False,
+        "ignore_checksums": True,
         "weights": "hub",
         "gates": {"relative": 1e-4},
     }

@@ -47,7 +47,7 @@ TENSOR = ("graphs", "main", "inputs", 0)
         (("task",), "gaze"),
         (("spec", "topk"), 2.5),
         (("spec", "image", "antialias"), "no"),
-        (("precision",), "int4"),
+        (("precision",), "int5"),
         (("labels",), "abc"),
         (("labels",), [1, {}, None]),
         (("labels",), ["a", "b", "\ud800"]),

@@ -30,6 +30,7 @@ def images(draw: st.DrawFn) -> ImageSpec:
         mean=(draw(unit), draw(unit), draw(unit)),
         std=(draw(scale), draw(scale), draw(scale)),
         layout=draw(st.sampled_from(["nchw", "nhwc"])),
+        values=draw(st.sampled_from(["normalised", "levels"])),
     )
 
 

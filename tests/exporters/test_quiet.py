@@ -24,7 +24,7 @@ from edgevit.formats import FORMATS
 
 @pytest.fixture(scope="module")
 def traced() -> Traced:
-    return trace("main", small_nets.model_def().graphs["main"], batch=1, dynamic=False)
+    return trace("main", small_nets.model_def().graphs["main"], "onnx", batch=1, dynamic=False)
 
 
 @pytest.fixture(autouse=True)
@@ -161,6 +161,6 @@ def test_litert_too(traced: Traced, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_tracing_leaves_the_callers_parameters_as_they_were() -> None:
     graph = small_nets.model_def().graphs["main"]
-    made = trace("main", graph, batch=1, dynamic=False)
+    made = trace("main", graph, "onnx", batch=1, dynamic=False)
     assert all(parameter.requires_grad for parameter in graph.module.parameters())
     assert not any(parameter.requires_grad for parameter in made.module.parameters())

@@ -74,6 +74,18 @@ def test_channels_come_last_where_the_file_wants_them_so(form: str, fit: Any) ->
     np.testing.assert_array_equal(kernels.normalise(levels, last), got)
 
 
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+def test_a_file_that_normalises_itself_gets_the_levels(form: str, layout: Any) -> None:
+    image = ImageSpec((40, 32), (44, 36), layout=layout, values="levels")
+    levels = kernels.prepare_uint8(RGB, image, color="rgb")
+    got = kernels.prepare(RGB, image, color="rgb")
+    assert got.dtype == np.uint8
+    assert got.flags.c_contiguous
+    rows = got[0] if layout == "nhwc" else got[0].transpose(1, 2, 0)
+    np.testing.assert_array_equal(rows, levels)
+    np.testing.assert_array_equal(kernels.normalise(levels, image), got)
+
+
 def test_borders_are_the_mean_colour(form: str) -> None:
     image = ImageSpec((40, 40), (40, 40), fit="pad")
     levels = kernels.prepare_uint8(np.zeros((10, 40, 3), np.uint8), image, color="rgb")

@@ -42,6 +42,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "edgevit.runtime": (*_CONTRACT, "edgevit.devices", "edgevit.kernels"),
     "edgevit.exporters": (*_WORKSHOP, "edgevit.models"),
     "edgevit.exporters.verify": (*_WORKSHOP, "edgevit.runtime"),
+    "edgevit.exporters.stand_ins": (*_WORKSHOP, "edgevit.runtime"),
     "edgevit.exporters.placement": (*_WORKSHOP, "edgevit.runtime"),
     "edgevit.exporters.matrix": (*_WORKSHOP, "edgevit.runtime"),
     "edgevit.apps": ("edgevit", "edgevit.cli", "edgevit.devices", "edgevit.kernels", "edgevit.runtime"),
@@ -50,7 +51,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
 
 _TORCH = ("edgevit.models", "edgevit.training", "edgevit.exporters", "edgevit.kernels.rewrites", "edgevit.kernels.cuda")
 TORCH_FREE_EXPORTERS = tuple(
-    f"edgevit.exporters{name}" for name in ("", ".agreement", ".pictures", ".proof", ".report", ".verify")
+    f"edgevit.exporters{name}" for name in ("", ".agreement", ".pictures", ".proof", ".report", ".stand_ins", ".verify")
 )
 """What a device needs to prove a bundle again; here torch may not be imported, wherever the other exporters may."""
 _TFLITE = ("edgevit.exporters.litert", "edgevit.exporters.tflite_metadata")
@@ -70,9 +71,11 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     "ai_edge_quantizer": ("edgevit.exporters.litert",),
     "litert_torch": ("edgevit.exporters.litert",),
     "flatbuffers": _TFLITE,
+    "torchao": ("edgevit.exporters.executorch",),
+    "sklearn": ("edgevit.exporters.coreml",),
     "openvino": ("edgevit.exporters.openvino", "edgevit.runtime.engines.openvino"),
     "nncf": ("edgevit.exporters.openvino",),
-    "coremltools": ("edgevit.exporters.coreml", "edgevit.exporters.mil"),
+    "coremltools": ("edgevit.exporters.coreml", "edgevit.exporters.mil", "edgevit.runtime.engines.coreml"),
     "executorch": ("edgevit.exporters.executorch", "edgevit.runtime.engines.executorch"),
     "tensorrt": ("edgevit.exporters.tensorrt", "edgevit.runtime.engines.tensorrt"),
     "cv2": ("edgevit.decoders", "edgevit.runtime.sources.video_cv", "edgevit.apps.lettering"),
@@ -81,10 +84,10 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     "rich": ("edgevit.cli", "edgevit.models.weights"),
     "supervision": ("edgevit.runtime.results",),
 }
-"""Foreign package -> the only files that may know it. numpy is everybody's, but for the face and the command line."""
+"""Foreign package -> the only files (and their parts) that may know it. numpy is everybody's, but for the face and the command line."""
 
 LAZY = ("onnxruntime", "ai_edge_litert", "tflite_runtime", "ai_edge_quantizer", "litert_torch", "openvino", "nncf",
-        "coremltools", "executorch", "tensorrt", "onnx", "onnxscript", "supervision", "huggingface_hub")  # fmt: skip
+        "coremltools", "executorch", "torchao", "sklearn", "tensorrt", "onnx", "onnxscript", "supervision", "huggingface_hub")  # fmt: skip
 """Imported inside functions only, so that the file of an absent engine can still be opened and say what is missing."""
 
 
@@ -161,7 +164,7 @@ def _breach_abroad(module: str, root: str, item: Import) -> str | None:
         return None
     if root in ("torch", "torchvision", "timm") and module in TORCH_FREE_EXPORTERS:
         return "this exporter's half also runs on a device, without torch"
-    if not any(_within(module, owner) for owner in OWNERS[root]):
+    if not any(_owned_by(module, owner) for owner in OWNERS[root]):
         return f"{root} stands in {', '.join(OWNERS[root])} and nowhere else"
     if root in LAZY and not item.in_function:
         return f"{root} is imported inside the function that uses it"
@@ -229,6 +232,11 @@ def _folder(module: str) -> str:
     """Return the top-level folder in which a module of ours stands."""
     parts = module.split(".")
     return parts[1] if len(parts) > 1 and parts[1] in LINKED else parts[0]
+
+
+def _owned_by(module: str, owner: str) -> bool:
+    """Tell whether a module is an owner, lies in it, or is one of its parts: ``coreml_ops.py`` is one of ``coreml.py``."""
+    return _within(module, owner) or module.startswith(owner + "_")
 
 
 def _within(module: str, prefix: str) -> bool:

@@ -50,16 +50,17 @@ def write(
     *,
     force: bool = False,
     trained: bool = True,
-    content: bytes = b"not really a model" * 100,
+    content: bytes | None = b"not really a model" * 100,
     more: Mapping[str, bytes] | None = None,
     **changes: Any,
 ) -> Bundle:
     """Seal a bundle whose model file is only bytes; ``more`` are files beside it, ``changes`` the manifest's fields."""
     with staging(out, force=force) as folder:
         told = replace(manifest(trained=trained), **changes)
-        (folder / told.graphs["main"].file).write_bytes(content)
+        if content is not None:
+            (folder / told.graphs["main"].file).write_bytes(content)
         for name, data in (more or {}).items():
-            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(data)
         picture = np.zeros((8, 8, 3), np.uint8)
         np.savez(

@@ -1,0 +1,50 @@
+"""Open a produced file for its proof: with the format's own engine, or with a stand-in where that cannot run here.
+
+A Core ML package is evaluated operation by operation off a Mac; TensorRT builds engines on the device alone, so its
+ONNX file is run by ONNX Runtime. The manifest says which it was, and how far that proves the file.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgevit.formats import Format, find_format
+from edgevit.manifest import GraphFile, StandIn
+from edgevit.registry import door
+from edgevit.runtime.engines import Engine, EngineOptions, load_engine
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Hold an engine that can run the file here, and what its answers prove."""
+
+    engine: Engine
+    proof: str
+    stand_in: StandIn | None = None
+
+
+def open_file(format_name: str, path: Path, graph: GraphFile) -> Opened:
+    """Open a file as verification does: exact fp32 arithmetic wherever the engine has a choice."""
+    target = find_format(format_name)
+    return _OPENERS.get(target.name, _own)(target, path, graph)
+
+
+def _own(target: Format, path: Path, graph: GraphFile) -> Opened:
+    return Opened(load_engine(target.engine, path, graph, EngineOptions()), "executed")
+
+
+def _coreml(target: Format, path: Path, graph: GraphFile) -> Opened:
+    if sys.platform == "darwin":
+        return _own(target, path, graph)
+    return Opened(door("edgevit.exporters.mil:load")(path, graph, EngineOptions()), "interpreted")
+
+
+def _tensorrt(target: Format, path: Path, graph: GraphFile) -> Opened:
+    engine = load_engine("onnx", path, graph, EngineOptions())
+    return Opened(engine, "graph-only", StandIn("ONNX Runtime", "executed"))
+
+
+_OPENERS: dict[str, Callable[[Format, Path, GraphFile], Opened]] = {"coreml": _coreml, "tensorrt": _tensorrt}
