@@ -1,0 +1,140 @@
+"""Make Core ML packages: a picture goes in; a class label, its probabilities and the plain scores come out.
+
+The file takes a camera's levels and normalises by itself, so an app hands over its pixel buffer. Torch's exported
+program is converted, never a scripted one; fp16 is the precision that every unit of a phone computes in, and 8-bit and
+smaller weights are unpacked to it. No Mac is needed: mil.py evaluates the package.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+from edgevit.errors import ConversionError, UnsupportedError, missing
+from edgevit.progress import step
+
+from .coreml_camera import PROBABILITIES, camera_program, intake_of
+from .coreml_compress import NEEDS, compress
+from .coreml_ops import more_operators
+from .coreml_package import add_labels, describe, save
+from .quiet import converting, quiet
+from .recipe import Converted, Job, Traced
+from .versions import versions
+
+FILE = "model.mlpackage"
+DEFAULT_TARGET = "iOS17"
+
+_ELSEWHERE = "Try --format onnx or litert, or --verbose for the whole story."
+_UNKNOWN = re.compile(r"op(?:erator)? '?([\w.:]+)'? not implemented|Unsupported fx node ([\w.]+)")
+
+
+def convert(traced: Traced, job: Job) -> Converted:
+    """Write ``model.mlpackage``, with labels, licences and normalisation in its own metadata."""
+    try:
+        with quiet():  # it says on import what it lacks here: everything that is not needed off a Mac
+            import coremltools  # noqa: F401
+    except ImportError as exc:
+        raise missing("coremltools", "Exporting to Core ML", "export") from exc
+    if traced.inputs[0].shape[0] != 1:
+        raise UnsupportedError(
+            "A Core ML image input takes one picture. Leave --batch and --dynamic out; an app gives Core ML many "
+            "pictures through predictions(fromBatch:)."
+        )
+    target = deployment_target(job)
+    with step(job.progress, "convert to Core ML", target):
+        model = _converted(traced, job, target)
+    if job.precision not in ("fp32", "fp16"):
+        with (
+            step(job.progress, f"convert to {job.precision}"),
+            converting(f"coremltools could not make {job.precision} of {job.model}", " Try --precision fp16."),
+        ):
+            model = compress(model, job)
+    with converting(f"The Core ML package of {job.model} cannot be written"):
+        spec = model.get_spec()
+        _finish(spec, traced, job)
+        save(spec, model.weights_dir, job.folder / FILE)
+    inputs = (replace(traced.inputs[0], dtype="uint8"),)  # what an image is made of; the evaluator widens it
+    tools = versions("torch", "timm", "coremltools")
+    notes = {"deployment_target": target}
+    return Converted(FILE, inputs, traced.outputs, tools, values="levels", notes=notes)
+
+
+def deployment_target(job: Job) -> str:
+    """Return the oldest system that the package is for: the device's, else iOS 17 or what the precision needs."""
+    import coremltools as ct
+
+    needed = NEEDS[job.precision]
+    asked = job.device.minimum.deployment_target if job.device else None
+    if asked is None:
+        return max(DEFAULT_TARGET, needed)
+    if not hasattr(ct.target, asked):
+        known = ", ".join(t.name for t in ct.target if t.name.startswith("iOS"))
+        raise UnsupportedError(f"coremltools knows no deployment target '{asked}'; it knows {known}.")
+    if _age(asked) < _age(needed):
+        fitting = [p for p in ("pal6", "int8", "fp16") if _age(asked) >= _age(NEEDS[p])]
+        assert job.device is not None
+        raise UnsupportedError(
+            f"{job.precision} needs {needed} or its like, and {job.device.name} counts on {asked} only. "
+            + (f"Type: --precision {fitting[0]}" if fitting else "Type: --format onnx")
+        )
+    return asked
+
+
+def _age(target: str) -> int:
+    """Return the version of Core ML that a system has; macOS and iOS of one year have the same."""
+    import coremltools as ct
+
+    return int(ct.target[target].value)
+
+
+def _converted(traced: Traced, job: Job, target: str) -> Any:
+    import coremltools as ct
+
+    image = job.spec.image
+    height, width = image.size_hw
+    intake = intake_of(image, takes_levels=traced.values == "levels")
+    layout = ct.colorlayout.RGB if image.color == "rgb" else ct.colorlayout.BGR
+    names = [traced.outputs[0].name, PROBABILITIES] if job.spec.output == "logits" else [traced.outputs[0].name]
+    with converting(f"Core ML cannot express {job.model}", f" {_ELSEWHERE}"), more_operators():
+        program = camera_program(traced, job.spec)
+        try:
+            return ct.convert(
+                program,
+                convert_to="mlprogram",
+                inputs=[
+                    ct.ImageType(traced.inputs[0].name, (1, 3, height, width), intake.scale, list(intake.bias), layout)
+                ],
+                outputs=[ct.TensorType(name=name, dtype=float) for name in names],
+                minimum_deployment_target=ct.target[target],
+                compute_precision=ct.precision.FLOAT32 if job.precision == "fp32" else ct.precision.FLOAT16,
+                skip_model_load=True,
+            )
+        except Exception as exc:
+            if operator := unknown_operator(exc):
+                raise ConversionError(
+                    f"Core ML cannot express {job.model}: coremltools has no form of torch's '{operator}'. {_ELSEWHERE}"
+                ) from exc
+            raise
+
+
+def unknown_operator(exc: BaseException) -> str | None:
+    """Return the operator that coremltools' error names, if that is what it is about."""
+    found = _UNKNOWN.search(str(exc))
+    return next((name for name in found.groups() if name), None) if found else None
+
+
+def _finish(spec: Any, traced: Traced, job: Job) -> None:
+    output, told = traced.outputs[0], job.metadata
+    if len(job.spec.labels) == output.shape[-1]:
+        add_labels(spec, job.spec.labels, PROBABILITIES, keep=output.name == PROBABILITIES)
+    height, width = job.spec.image.size_hw
+    picture = f"a picture, {height} x {width} (height x width), {job.spec.image.color.upper()}, levels 0 to 255"
+    answer = "the scores before softmax" if output.name == "logits" else "the probabilities, in the order of the labels"
+    words = {
+        "author": "edgevit",
+        "license": f"weights: {told.get('weights_licence', 'unknown')}; code: {told.get('code_licence', 'unknown')}",
+        "shortDescription": f"{job.model}, {len(job.spec.labels)} classes, {told.get('weights', 'unknown')} weights",
+        "versionString": job.precision,
+    }
+    describe(spec, {**told, "values": "levels"}, words, {traced.inputs[0].name: picture, output.name: answer})

@@ -1,0 +1,71 @@
+"""Put a camera in front of a classifier and probabilities behind it, so that a Core ML file takes pictures as they are.
+
+Where one std serves all channels, Core ML's image type has room for it: one scale, a bias a channel. Otherwise the mean
+is subtracted and the spread divided out inside the graph, in this order: levels are whole numbers and stay exact in
+fp16, where multiplying first would round white to 1 in 500. (Folding the spread into the first convolution would push
+small weights below what fp16 resolves.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from edgevit.spec import ImageSpec, OutputKind, Spec
+
+from .recipe import Traced
+
+PROBABILITIES = "probabilities"
+
+
+@dataclass(frozen=True)
+class Intake:
+    """Say what the image type does to a level: ``level * scale + bias`` a channel."""
+
+    scale: float = 1.0
+    bias: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def numbers(self, levels: torch.Tensor) -> torch.Tensor:
+        """Return what the graph behind the image type receives."""
+        return levels.float() * self.scale + torch.tensor(self.bias).view(1, 3, 1, 1)
+
+
+def intake_of(image: ImageSpec, *, takes_levels: bool = False) -> Intake:
+    """Return what the image type can do of the normalisation; nothing where the graph does it all."""
+    if takes_levels or len(set(image.std)) > 1:
+        return Intake()
+    red, green, blue = (-mean / image.std[0] for mean in image.mean)
+    return Intake(1 / (255 * image.std[0]), (red, green, blue))
+
+
+class Camera(nn.Module):
+    """Take levels, or what the image type makes of them, and answer with scores and probabilities."""
+
+    mean: torch.Tensor
+    gain: torch.Tensor
+
+    def __init__(self, module: nn.Module, image: ImageSpec, output: OutputKind, *, normalises: bool) -> None:
+        super().__init__()
+        self.module = module
+        self.normalises = normalises
+        self.scores = output == "logits"
+        shape = (1, 3, 1, 1)
+        self.register_buffer("mean", 255 * torch.tensor(image.mean, dtype=torch.float64).view(shape).float())
+        self.register_buffer("gain", (1 / (255 * torch.tensor(image.std, dtype=torch.float64))).view(shape).float())
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Answer for (1, 3, h, w)."""
+        answer = self.module((image - self.mean) * self.gain if self.normalises else image)
+        return (answer, answer.softmax(-1)) if self.scores else (answer,)
+
+
+def camera_program(traced: Traced, spec: Spec) -> torch.export.ExportedProgram:
+    """Trace the graph again with the camera around it; the layers keep torch's names, by which a file is compared."""
+    takes_levels = traced.values == "levels"
+    explicit = not takes_levels and intake_of(spec.image) == Intake()
+    camera = Camera(traced.module, spec.image, spec.output, normalises=explicit).eval()
+    example = torch.zeros(traced.example[0].shape)
+    # Core ML knows torch's own composite operators; decomposing them too would make more and slower ones.
+    return torch.export.export(camera, (example,), strict=False).run_decompositions({})

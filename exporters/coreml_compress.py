@@ -1,0 +1,82 @@
+"""Make a Core ML program smaller: 8-bit, 6-bit and 4-bit weights, and 8-bit activations calibrated without a Mac.
+
+coremltools learns the ranges of activations by running the model, which it can on a Mac only. Here mil_program.py runs
+it instead; and where coremltools' own bookkeeping keeps the range of the last picture alone, all pictures count.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from edgevit.errors import ConversionError
+
+from .mil_program import MilProgram, Node, Promise, of_model
+from .recipe import Job
+
+NEEDS = {"fp32": "iOS15", "fp16": "iOS15", "int8": "iOS16", "pal6": "iOS16", "w8a8": "iOS17", "int4": "iOS18"}
+"""Precision -> the first system whose Core ML reads it."""
+
+_PALETTE_BITS = 6
+_BLOCK = 32
+
+
+def compress(model: Any, job: Job) -> Any:
+    """Return coremltools' model in the precision that the job asks for; small tensors stay as they are."""
+    from coremltools.optimize import coreml as optimize
+
+    if job.precision == "pal6":  # scikit-learn's k-means, seeded by coremltools
+        palette = optimize.OpPalettizerConfig(mode="kmeans", nbits=_PALETTE_BITS)
+        return optimize.palettize_weights(model, optimize.OptimizationConfig(global_config=palette))
+    if job.precision == "w8a8":
+        model = _with_short_activations(model, job)
+    bits: dict[str, Any] = {"dtype": "int8", "granularity": "per_channel"}
+    if job.precision == "int4":
+        bits = {"dtype": "int4", "granularity": "per_block", "block_size": _BLOCK}
+    linear = optimize.OpLinearQuantizerConfig(mode="linear_symmetric", **bits)
+    return optimize.linear_quantize_weights(model, optimize.OptimizationConfig(global_config=linear))
+
+
+def _with_short_activations(model: Any, job: Job) -> Any:
+    from coremltools.optimize import coreml as optimize
+
+    if job.calibration is None:
+        raise ConversionError("8-bit activations were asked for without calibration pictures.")
+    name = model.get_spec().description.input[0].name
+    levels = [np.ascontiguousarray(p.transpose(2, 0, 1))[None] for p in job.calibration.pixels(job.spec.image)]
+    config = optimize.OpLinearQuantizerConfig(mode="linear_symmetric")
+    with _calibrated(of_model(model, job.model)):
+        return optimize.linear_quantize_activations(
+            model, optimize.OptimizationConfig(global_config=config), [{name: tensor} for tensor in levels]
+        )
+
+
+@contextlib.contextmanager
+def _calibrated(program: MilProgram) -> Iterator[None]:
+    """Let coremltools' calibration ask the evaluator while this lasts."""
+    from coremltools.optimize.coreml.experimental._model_debugger import ModelDebugger
+
+    def step(self: Any, inputs: Any, activation_stats_dict: dict[str, Any], **others: Any) -> None:
+        def record(node: Node, promise: Promise, value: torch.Tensor) -> None:
+            if value.is_floating_point():
+                widen(activation_stats_dict, promise.name, float(value.min()), float(value.max()))
+
+        program.evaluate({key: torch.from_numpy(value) for key, value in inputs.items()}, record)
+
+    own = ModelDebugger.step
+    ModelDebugger.step = step
+    try:
+        yield
+    finally:
+        ModelDebugger.step = own
+
+
+def widen(ranges: dict[str, Any], name: str, low: float, high: float) -> None:
+    """Widen the range of a tensor so that it holds these values too."""
+    known = ranges.setdefault(name, {})
+    known["rmin"] = min(low, known.get("rmin", low))
+    known["rmax"] = max(high, known.get("rmax", high))
