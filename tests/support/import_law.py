@@ -56,6 +56,9 @@ TORCH_FREE_EXPORTERS = tuple(
 """What a device needs to prove a bundle again; here torch may not be imported, wherever the other exporters may."""
 _TFLITE = ("edgevit.exporters.litert", "edgevit.exporters.tflite_metadata")
 
+_COREML = tuple(f"edgevit.exporters.{n}" for n in ("coreml", "coreml_compress", "coreml_ops", "coreml_package",
+                                                   "mil_program"))  # fmt: skip
+
 OWNERS: Mapping[str, tuple[str, ...]] = {
     "torch": _TORCH,
     "torchvision": _TORCH,
@@ -75,19 +78,21 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     "sklearn": ("edgevit.exporters.coreml",),
     "openvino": ("edgevit.exporters.openvino", "edgevit.runtime.engines.openvino"),
     "nncf": ("edgevit.exporters.openvino",),
-    "coremltools": ("edgevit.exporters.coreml", "edgevit.exporters.mil", "edgevit.runtime.engines.coreml"),
+    "coremltools": (*_COREML, "edgevit.runtime.engines.coreml"),
     "executorch": ("edgevit.exporters.executorch", "edgevit.runtime.engines.executorch"),
     "tensorrt": ("edgevit.exporters.tensorrt", "edgevit.runtime.engines.tensorrt"),
     "cv2": ("edgevit.decoders", "edgevit.runtime.sources.video_cv", "edgevit.apps.lettering"),
-    "PIL": ("edgevit.decoders", "edgevit.apps.lettering"),
+    "PIL": ("edgevit.decoders", "edgevit.apps.lettering", "edgevit.runtime.engines.coreml"),
     "av": ("edgevit.runtime.sources.video_av", "edgevit.runtime.sinks.video"),
     "rich": ("edgevit.cli", "edgevit.models.weights"),
     "supervision": ("edgevit.runtime.results",),
 }
-"""Foreign package -> the only files (and their parts) that may know it. numpy is everybody's, but for the face and the command line."""
+"""Foreign package -> the only files (and their parts) that may know it.
+numpy is everybody's, but for the face and the command line."""
 
 LAZY = ("onnxruntime", "ai_edge_litert", "tflite_runtime", "ai_edge_quantizer", "litert_torch", "openvino", "nncf",
-        "coremltools", "executorch", "torchao", "sklearn", "tensorrt", "onnx", "onnxscript", "supervision", "huggingface_hub")  # fmt: skip
+        "coremltools", "executorch", "torchao", "sklearn", "tensorrt", "onnx", "onnxscript", "supervision",
+        "huggingface_hub")  # fmt: skip
 """Imported inside functions only, so that the file of an absent engine can still be opened and say what is missing."""
 
 
@@ -235,7 +240,7 @@ def _folder(module: str) -> str:
 
 
 def _owned_by(module: str, owner: str) -> bool:
-    """Tell whether a module is an owner, lies in it, or is one of its parts: ``coreml_ops.py`` is one of ``coreml.py``."""
+    """Tell whether a module is an owner, lies in it, or is a part of one: ``coreml_ops`` is one of ``coreml``."""
     return _within(module, owner) or module.startswith(owner + "_")
 
 
