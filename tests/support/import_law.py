@@ -56,9 +56,6 @@ TORCH_FREE_EXPORTERS = tuple(
 """What a device needs to prove a bundle again; here torch may not be imported, wherever the other exporters may."""
 _TFLITE = ("edgevit.exporters.litert", "edgevit.exporters.tflite_metadata")
 
-_COREML = tuple(f"edgevit.exporters.{n}" for n in ("coreml", "coreml_compress", "coreml_ops", "coreml_package",
-                                                   "mil_program"))  # fmt: skip
-
 OWNERS: Mapping[str, tuple[str, ...]] = {
     "torch": _TORCH,
     "torchvision": _TORCH,
@@ -78,7 +75,7 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     "sklearn": ("edgevit.exporters.coreml",),
     "openvino": ("edgevit.exporters.openvino", "edgevit.runtime.engines.openvino"),
     "nncf": ("edgevit.exporters.openvino",),
-    "coremltools": (*_COREML, "edgevit.runtime.engines.coreml"),
+    "coremltools": ("edgevit.exporters.coreml", "edgevit.exporters.mil", "edgevit.runtime.engines.coreml"),
     "executorch": ("edgevit.exporters.executorch", "edgevit.runtime.engines.executorch"),
     "tensorrt": ("edgevit.exporters.tensorrt", "edgevit.runtime.engines.tensorrt"),
     "cv2": ("edgevit.decoders", "edgevit.runtime.sources.video_cv", "edgevit.apps.lettering"),
