@@ -1,8 +1,8 @@
 """Make a module equal to the given one that its target runs well: copy, fuse, then swap modules by type.
 
-Principle: a converter sees what forward() does, not what it means; the same arithmetic in another order costs less or is
-accepted at all. Swapping goes by exact type through ``table.rules_for(target)``: timm's classes stay as they are, and
-checkpoints keep loading, because the swap happens after that. A builder that returns None leaves its module alone.
+Principle: a converter sees what forward() does, not what it means; the same arithmetic in another order costs less, or
+is accepted at all. Swapping goes by exact type through ``table.rules_for(target)``: timm's classes stay as they are,
+and checkpoints keep loading, because the swap happens after that. A builder that returns None leaves its module alone.
 The module as it was is the oracle: tests/kernels/test_rewrites.py.
 """
 
@@ -36,7 +36,9 @@ def _swap(module: nn.Module, rules: Rules, seen: dict[nn.Module, nn.Module]) -> 
     made = build(module) if build is not None else None
     new = module if made is None else made
     seen[module] = seen[new] = new
-    for name, part in new.named_children():
+    for name, part in list(new._modules.items()):  # named_children() hides a part that stands here twice
+        if part is None:
+            continue
         swapped = _swap(part, rules, seen)
         if swapped is not part:
             setattr(new, name, swapped)

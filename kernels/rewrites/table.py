@@ -3,21 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
+from timm.layers import Attention
+from timm.models import efficientformer_v2, efficientvit_msra, levit, mobilevit, shvit
 from torch import nn
 
 from edgevit.errors import UnsupportedError
 
+from .attention import plain_attention
+from .efficientformer import downsample_attention, talking_attention
+from .efficientvit import cascade, windows
+from .levit import levit_attention, levit_downsample
+from .mobilevit import token_mobilevit
+from .mobilevitv2 import separable_mobilevit
+from .shvit import single_head
+
 Builder = Callable[[nn.Module], "nn.Module | None"]
 Rules = Mapping[type[nn.Module], Builder]
 
+_EVERYWHERE: Rules = {
+    mobilevit.MobileVitBlock: partial(token_mobilevit, norm="native"),
+    mobilevit.MobileVitV2Block: partial(separable_mobilevit, norm="native"),
+    efficientvit_msra.LocalWindowAttention: windows,
+    efficientvit_msra.CascadedGroupAttention: cascade,
+    shvit.SHSA: partial(single_head, norm="native"),
+    levit.Attention: levit_attention,
+    levit.AttentionDownsample: levit_downsample,
+    efficientformer_v2.Attention2d: talking_attention,
+    efficientformer_v2.Attention2dDownsample: downsample_attention,
+}
+
 RULES: Mapping[str, Rules] = {
-    "onnx": {},
-    "openvino": {},
-    "litert": {},
-    "coreml": {},
-    "executorch": {},
-    "tensorrt": {},
+    "onnx": _EVERYWHERE,
+    "openvino": _EVERYWHERE,
+    "tensorrt": _EVERYWHERE,
+    "litert": {
+        **_EVERYWHERE,
+        mobilevit.MobileVitBlock: partial(token_mobilevit, norm="mean"),
+        mobilevit.MobileVitV2Block: partial(separable_mobilevit, norm="mean"),
+        efficientvit_msra.CascadedGroupAttention: partial(cascade, rows=True),
+        shvit.SHSA: partial(single_head, norm="mean", rows=True),
+        Attention: plain_attention,
+    },
+    "coreml": {
+        **_EVERYWHERE,
+        mobilevit.MobileVitV2Block: partial(separable_mobilevit, norm="native", first=True),
+        Attention: plain_attention,
+    },
+    "executorch": {
+        **_EVERYWHERE,
+        mobilevit.MobileVitBlock: partial(token_mobilevit, norm="linear"),
+        mobilevit.MobileVitV2Block: partial(separable_mobilevit, norm="linear"),
+        shvit.SHSA: partial(single_head, norm="linear"),
+        Attention: plain_attention,
+    },
 }
 
 
