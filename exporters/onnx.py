@@ -6,6 +6,7 @@ TensorRT takes the same files with types of its own; tensorrt.py builds them of 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ PACKAGES = ("torch", "timm", "onnx", "onnxscript", "onnxruntime")
 DEFAULT_OPSET = 18
 OPSETS = (13, 23)
 _FIRST_DYNAMO_OPSET = 18
+_FIRST_WITH_FUSED_ATTENTION = 14
+"""Below it the TorchScript exporter does not know ``scaled_dot_product_attention``."""
+_SILENT = 4
 _LARGEST_MODEL_BYTES = 2_000_000_000
 
 
@@ -97,16 +101,46 @@ def _export(traced: Traced, path: Path, opset: int, job: Job) -> None:
         program.save(str(path), external_data=False)
         return
     axes = {name: {0: "batch"} for group in names.values() for name in group} if job.dynamic else None
-    torch.onnx.export(
-        traced.module,
-        traced.example,
-        str(path),
-        dynamo=False,
-        opset_version=opset,
-        dynamic_axes=axes,
-        verbose=False,
-        **names,
-    )
+    with _spelled_out_attention() if opset < _FIRST_WITH_FUSED_ATTENTION else contextlib.nullcontext():
+        torch.onnx.export(
+            traced.module,
+            traced.example,
+            str(path),
+            dynamo=False,
+            opset_version=opset,
+            dynamic_axes=axes,
+            verbose=False,
+            **names,
+        )
+
+
+@contextlib.contextmanager
+def _spelled_out_attention() -> Iterator[None]:
+    """Let torch's fused attention be seen as the products and the softmax that it is."""
+    from torch.nn import functional
+
+    names, fused = vars(functional), functional.scaled_dot_product_attention
+    names[fused.__name__] = _attention
+    try:
+        yield
+    finally:
+        names[fused.__name__] = fused
+
+
+def _attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    attn_mask: Any = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> Any:
+    """Compute attention as a vision model uses it: no dropout, no order in time."""
+    if is_causal:
+        raise UnsupportedError(f"Causal attention needs opset {_FIRST_WITH_FUSED_ATTENTION} or newer. Type: --opset 18")
+    scores = query @ key.transpose(-2, -1) * (query.shape[-1] ** -0.5 if scale is None else scale)
+    return (scores if attn_mask is None else scores + attn_mask).softmax(-1) @ value
 
 
 def _half(model: Any) -> Any:
@@ -157,8 +191,29 @@ def open_session(model: Any) -> Any:
 
     settings = ort.SessionOptions()
     settings.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    settings.log_severity_level = 4
+    settings.log_severity_level = _SILENT
     return ort.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
+
+
+def fold(onnx: Any, path: Path) -> None:
+    """Compute in place what does not depend on the input: the TorchScript exporter leaves arithmetic on shapes."""
+    import onnxruntime as ort
+
+    folded = path.with_suffix(".folded.onnx")
+    settings = ort.SessionOptions()
+    settings.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    settings.optimized_model_filepath = str(folded)
+    settings.log_severity_level = _SILENT
+    try:
+        ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+        model = onnx.load(folded)
+        used = {node.domain for node in model.graph.node}
+        kept = [entry for entry in model.opset_import if entry.domain in used]
+        del model.opset_import[:]
+        model.opset_import.extend(kept)
+        onnx.save(model, path)
+    finally:
+        folded.unlink(missing_ok=True)
 
 
 class CalibrationReader:

@@ -53,6 +53,9 @@ def convert(traced: Traced, job: Job) -> Converted:
         )
     path, opset = job.folder / FILE, choose_opset(job, table)
     shared.write(traced, path, opset, job)
+    if not job.dynamic:  # shapes are known, and old parsers lack some of the arithmetic on them
+        with step(job.progress, "fold constants"), converting(f"ONNX Runtime could not fold {job.model}"):
+            shared.fold(onnx, path)
     notes: dict[str, Any] = {}
     if job.precision == "fp16":
         with step(job.progress, "write fp16 types"), converting(f"The types of {job.model} cannot be written"):

@@ -24,6 +24,7 @@ _LINES = {
     "verify": "prove a bundle again",
     "predict": "run a bundle on pictures or a video",
     "val": "measure a bundle's accuracy on a folder of pictures",
+    "build": "build on the device what TensorRT needs there",
     "bench": "measure a bundle's speed and memory on this machine",
     "doctor": "what this machine has, and what is missing",
 }
