@@ -2,12 +2,17 @@
 # Needed: Python and make. With a C++ compiler the image kernels are native; without one numpy does their work.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint types wheel package-test bench weights system-deps clean distclean
+.PHONY: help demo test test-all lint types wheel package-test arm bench weights system-deps clean distclean
 
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/ready
 SUDO := $(shell test "$$(id -u)" = 0 || command -v sudo)
+INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
+
+# The first builds the kernels. The second is for `make arm` and the cross-compiled tests, which say so where it is absent.
+BUILD_DEPS := cmake g++ make
+ARM_DEPS := g++-aarch64-linux-gnu qemu-user-static
 
 # The first that runs, is new enough and can make virtual environments. Another one: make PYTHON=/path/to/python3 demo
 USABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))
@@ -39,6 +44,9 @@ wheel: $(READY) ## build sdist and wheel, with native kernels or not at all
 package-test: wheel ## install the wheel into a clean environment without torch, and run a bundle there
 	PYTHONPATH=tests/support $(PY) tests/packaging/run.py dist
 
+arm: $(READY) ## run the kernels' tests and one model of each family on emulated Raspberry Pis
+	$(PY) -m tests.arm.run
+
 bench: $(READY) ## print the tables of benchmarks/
 	for file in benchmarks/*.py; do $(PY) -m benchmarks.$$(basename $$file .py) || exit 1; done
 
@@ -47,7 +55,8 @@ weights: $(READY) ## train the shipped model anew, into build/weights (15 minute
 
 system-deps: ## install the Debian packages that building and cross-testing the kernels use (as root)
 	$(SUDO) apt-get update -qq
-	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends cmake g++ g++-aarch64-linux-gnu make qemu-user-static
+	$(INSTALL) $(BUILD_DEPS)
+	$(INSTALL) $(ARM_DEPS) || echo "$(ARM_DEPS) cannot be had here; make arm will say so and be skipped."
 	@rm -f $(READY)  # so that the next target builds the kernels, if they could not be built before
 
 clean: ## remove what was made, but for .venv
