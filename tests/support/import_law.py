@@ -57,7 +57,7 @@ TORCH_FREE_EXPORTERS = tuple(
 _TFLITE = ("edgevit.exporters.litert", "edgevit.exporters.tflite_metadata")
 
 OWNERS: Mapping[str, tuple[str, ...]] = {
-    "torch": _TORCH,
+    "torch": (*_TORCH, "edgevit.runtime.engines.executorch"),  # its runtime takes torch tensors only
     "torchvision": _TORCH,
     "timm": _TORCH,
     "triton": ("edgevit.kernels.cuda",),
@@ -75,7 +75,8 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     "sklearn": ("edgevit.exporters.coreml",),
     "openvino": ("edgevit.exporters.openvino", "edgevit.runtime.engines.openvino"),
     "nncf": ("edgevit.exporters.openvino",),
-    "coremltools": ("edgevit.exporters.coreml", "edgevit.exporters.mil", "edgevit.runtime.engines.coreml"),
+    "coremltools": ("edgevit.exporters.coreml", "edgevit.exporters.mil", "edgevit.exporters.executorch",
+                    "edgevit.runtime.engines.coreml"),
     "executorch": ("edgevit.exporters.executorch", "edgevit.runtime.engines.executorch"),
     "tensorrt": ("edgevit.exporters.tensorrt", "edgevit.runtime.engines.tensorrt"),
     "cv2": ("edgevit.decoders", "edgevit.runtime.sources.video_cv", "edgevit.apps.lettering"),

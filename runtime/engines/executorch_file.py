@@ -1,0 +1,186 @@
+"""Read a .pte file without ExecuTorch: which delegates it calls, what stands in them, what is left to plain kernels.
+
+A .pte is a FlatBuffer (ExecuTorch's program.fbs) with segments of data behind it; a delegate's part is a blob of its
+own, for XNNPACK and Vulkan a FlatBuffer again. Fields are read by their number, which a schema never changes. Nothing
+is executed, and no offset is followed out of the file.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from edgevit.errors import BundleError
+
+_T = TypeVar("_T")
+
+PLAIN = "plain kernels"
+"""Where an operator runs that no delegate took."""
+
+_MARK, _HEADER = b"ET12", b"eh00"
+_PLANS, _INLINE, _SEGMENTS = 1, 3, 4
+_PLAN_CHAINS, _PLAN_OPERATORS, _PLAN_DELEGATES = 5, 6, 7
+_CHAIN_INSTRUCTIONS = 2
+_KERNEL_CALL, _DELEGATE_CALL = 1, 2
+_BLOBS = {b"XH00": "xnnpack", b"VH00": "vulkan"}
+_MOST_PARTS = 1_000_000
+
+_UNION = """
+Add FullyConnected Softmax Sigmoid StaticTranspose Clamp Conv2d Div StaticResizeBilinear2D StaticConstantPad
+AvgPooling2d Minimum DepthwiseConv2d MaxPooling2d Multiply Subtract Floor Convert GlobalAvgPooling2d StaticReshape
+ArgMaxPooling2d SquareRoot Ceiling Hardswish LeakyReLU Maximum Negate Square ELU Abs PReLU Concatenate2 Concatenate3
+Concatenate4 StaticSlice ScaledDotProductAttention BatchMatrixMultiply Concatenate5 ConvTranspose2d
+ReciprocalSquareRoot Log Gelu Tanh Exp Sin Copy Cos
+"""
+_XNNPACK_NODES = _UNION.split()
+"""XNodeUnion of XNNPACK's schema.fbs, from 1 on."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Hold what a .pte file calls: delegates by id (one entry a call), and operators by where they run."""
+
+    delegates: tuple[str, ...]
+    operators: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """(operator, where) -> how often; where is a delegate's id or PLAIN."""
+
+    def plain(self) -> dict[str, int]:
+        """Return the operators that no delegate took."""
+        return {name: count for (name, where), count in self.operators.items() if where == PLAIN}
+
+
+def delegation(path: Path) -> list[tuple[str, str, int]]:
+    """Return (operator, where it runs, how often) of a .pte file, without executing it."""
+    return [(name, where, count) for (name, where), count in read_contents(path).operators.items()]
+
+
+def read_contents(path: Path) -> Contents:
+    """Read a .pte file, or raise if it is none."""
+    try:
+        return _contents(memoryview(path.read_bytes()))
+    except (struct.error, ValueError, OSError) as exc:
+        raise BundleError(f"{path.name} is not a readable ExecuTorch file ({exc}). Copy the bundle again.") from exc
+
+
+def _contents(data: memoryview) -> Contents:
+    if bytes(data[4:8]) != _MARK:
+        raise ValueError("it does not begin as one")
+    program = _root(data)
+    base = struct.unpack_from("<Q", data, 24)[0] if bytes(data[8:12]) == _HEADER else 0
+    delegates: list[str] = []
+    operators: Counter[tuple[str, str]] = Counter()
+    for plan in program.tables(_PLANS):
+        kernels = [".".join(filter(None, (o.text(0), o.text(1)))) for o in plan.tables(_PLAN_OPERATORS)]
+        backends = [(d.text(0), _blob(data, program, d, base)) for d in plan.tables(_PLAN_DELEGATES)]
+        for chain in plan.tables(_PLAN_CHAINS):
+            for instruction in chain.tables(_CHAIN_INSTRUCTIONS):
+                kind, call = instruction.number(0, "B"), instruction.table(1)
+                if kind == _KERNEL_CALL:
+                    operators[_at(kernels, call.number(0, "i")), PLAIN] += 1
+                elif kind == _DELEGATE_CALL:
+                    name, inside = _at(backends, call.number(0, "i"))
+                    delegates.append(name)
+                    for operator, count in inside.items():
+                        operators[operator, name] += count
+    return Contents(tuple(delegates), dict(operators))
+
+
+def _blob(data: memoryview, program: Table, delegate: Table, base: int) -> Counter[str]:
+    """Count the operators in a delegate's blob; one that cannot be looked into counts as one."""
+    held = delegate.table(1)
+    place = held.number(1, "I")
+    if held.number(0, "b") == 0:
+        blob = _at(program.tables(_INLINE), place).content(0)
+    else:
+        segment = _at(program.tables(_SEGMENTS), place)
+        start = base + segment.number(0, "Q")
+        blob = data[start : start + segment.number(1, "Q")]
+    kind = _BLOBS.get(bytes(blob[4:8]))
+    if kind is None:
+        return Counter({f"whole graph ({len(blob):,} bytes)": 1})
+    graph = _root(blob[struct.unpack_from("<I", blob, 10)[0] :])
+    if kind == "vulkan":
+        return Counter(call.text(1) for call in graph.tables(1))
+    return Counter(_xnnpack_name(node.number(0, "B")) for node in graph.tables(1))
+
+
+def _xnnpack_name(number: int) -> str:
+    return _XNNPACK_NODES[number - 1] if 0 < number <= len(_XNNPACK_NODES) else f"XNNPACK node {number}"
+
+
+def _at(items: list[_T], place: int) -> _T:
+    if not 0 <= place < len(items):
+        raise ValueError("it names a part that it has not")
+    return items[place]
+
+
+class Table:
+    """Read one FlatBuffer table: its fields by number, each from the place that the table's own index names."""
+
+    def __init__(self, data: memoryview, at: int, budget: list[int]) -> None:
+        self._data, self._at, self._budget = data, at, budget
+        self._index = at - self._read("i", at)
+        self._fields = (self._read("H", self._index) - 4) // 2
+
+    def number(self, field: int, kind: str) -> int:
+        """Return a number of a struct kind, 0 where the field is left out."""
+        place = self._place(field)
+        return self._read(kind, place) if place else 0
+
+    def text(self, field: int) -> str:
+        """Return a string, empty where the field is left out."""
+        return bytes(self.content(field)).decode("utf-8")
+
+    def content(self, field: int) -> memoryview:
+        """Return the bytes of a vector of bytes."""
+        place = self._place(field)
+        if not place:
+            return self._data[:0]
+        start, count = self._vector(place, 1)
+        return self._data[start : start + count]
+
+    def table(self, field: int) -> Table:
+        """Return an inner table, which must be there."""
+        place = self._place(field)
+        if not place:
+            raise ValueError("a part is missing")
+        return self._inner(place)
+
+    def tables(self, field: int) -> list[Table]:
+        """Return a vector of tables."""
+        place = self._place(field)
+        if not place:
+            return []
+        start, count = self._vector(place, 4)
+        self._budget[0] -= count
+        if self._budget[0] < 0:
+            raise ValueError("it has more parts than any model")
+        return [self._inner(start + 4 * n) for n in range(count)]
+
+    def _inner(self, place: int) -> Table:
+        return Table(self._data, place + self._read("I", place), self._budget)
+
+    def _place(self, field: int) -> int:
+        offset = self._read("H", self._index + 4 + 2 * field) if field < self._fields else 0
+        return self._at + offset if offset else 0
+
+    def _vector(self, place: int, size: int) -> tuple[int, int]:
+        start = place + self._read("I", place)
+        count = self._read("I", start)
+        if start + 4 + size * count > len(self._data):
+            raise ValueError("a part is cut off")
+        return start + 4, count
+
+    def _read(self, kind: str, at: int) -> int:
+        if at < 0:  # struct would count from the end
+            raise ValueError("an offset leads out of it")
+        value: Any = struct.unpack_from(f"<{kind}", self._data, at)[0]
+        return int(value)
+
+
+def _root(data: memoryview) -> Table:
+    return Table(data, struct.unpack_from("<I", data, 0)[0], [_MOST_PARTS])
