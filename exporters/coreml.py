@@ -107,7 +107,7 @@ def _converted(traced: Traced, job: Job, target: str) -> Any:
                 ],
                 outputs=[ct.TensorType(name=name, dtype=float) for name in names],
                 minimum_deployment_target=ct.target[target],
-                compute_precision=ct.precision.FLOAT32 if job.precision == "fp32" else ct.precision.FLOAT16,
+                compute_precision=ct.precision.FLOAT32 if job.precision == "fp32" else _half(),
                 skip_model_load=True,
             )
         except Exception as exc:
@@ -116,6 +116,21 @@ def _converted(traced: Traced, job: Job, target: str) -> Any:
                     f"Core ML cannot express {job.model}: coremltools has no form of torch's '{operator}'. {_ELSEWHERE}"
                 ) from exc
             raise
+
+
+def _half() -> Any:
+    """Return fp16 for everything, with each operation called what its result is called.
+
+    Fused operations (linear) have numbers for names, and fp16 names results by operations: torch's names would be lost.
+    """
+    import coremltools as ct
+
+    def named(operation: Any) -> bool:
+        if len(operation.outputs) == 1:
+            operation.name = operation.outputs[0].name
+        return True
+
+    return ct.transform.FP16ComputePrecision(op_selector=named)
 
 
 def unknown_operator(exc: BaseException) -> str | None:

@@ -8,6 +8,7 @@ small weights below what fp16 resolves.)
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +19,7 @@ from edgevit.spec import ImageSpec, OutputKind, Spec
 from .recipe import Traced
 
 PROBABILITIES = "probabilities"
+_NO_NAME = re.compile(r"[^a-zA-Z0-9]+")
 
 
 @dataclass(frozen=True)
@@ -62,10 +64,28 @@ class Camera(nn.Module):
 
 
 def camera_program(traced: Traced, spec: Spec) -> torch.export.ExportedProgram:
-    """Trace the graph again with the camera around it; the layers keep torch's names, by which a file is compared."""
+    """Trace the graph again with the camera around it, every layer named by its place in the model.
+
+    The file's layers have these names too, and are compared by them. Torch's own (``add_1``) would meet coremltools'
+    own, which means another layer by them.
+    """
     takes_levels = traced.values == "levels"
     explicit = not takes_levels and intake_of(spec.image) == Intake()
     camera = Camera(traced.module, spec.image, spec.output, normalises=explicit).eval()
     example = torch.zeros(traced.example[0].shape)
     # Core ML knows torch's own composite operators; decomposing them too would make more and slower ones.
-    return torch.export.export(camera, (example,), strict=False).run_decompositions({})
+    program: torch.export.ExportedProgram = torch.export.export(camera, (example,), strict=False)
+    program = program.run_decompositions({})
+    for node in program.graph.nodes:
+        if node.op == "call_function":
+            before = node.name
+            node._rename(f"{_place(node)}_{before}")
+            program.graph_signature.replace_all_uses(before, node.name)
+    return program
+
+
+def _place(node: torch.fx.Node) -> str:
+    """Return where in the model a layer stands, ``stages_0_blocks_1_ffn``; the camera's own stand in the camera."""
+    stack = [path for path, _ in (node.meta.get("nn_module_stack") or {}).values()]
+    inside = stack[-1].removeprefix("module").strip(".") if stack else ""
+    return _NO_NAME.sub("_", inside) or ("model" if len(stack) > 1 else "camera")
