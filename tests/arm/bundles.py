@@ -10,6 +10,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +24,7 @@ from .root import CONSTRAINTS, HOUSE, WORK
 PICTURES = 2
 """Of the proof, and so of the reference that travels with the bundle: each costs some seconds on an emulated board."""
 _ROOMS = ("edgevit/*.py", "edgevit/models", "edgevit/scenes", "edgevit/weights", "exporters", "kernels")
+_DRAWING = threading.Lock()
 _SUFFIXES = (".py", ".safetensors", ".toml", ".json")
 
 
@@ -43,15 +45,15 @@ class Wanted:
         """Return the command line. Trained weights are proven on the pictures that they have by default."""
         words = ["export", self.model, "--format", self.format, "--precision", self.precision, "--out", str(out)]
         if self.weights:
-            words += ["--weights", self.weights, "--images", str(_pictures())]
+            with _DRAWING:  # the first of several exports draws them for all
+                words += ["--weights", self.weights, "--images", str(_pictures())]
         return words
 
 
 _FAMILIES = ("efficientformerv2_s0", "mobilevit_xxs", "mobilevitv2_050", "levit_128s", "efficientvit_m0", "shvit_s1")
 _SHIPPED = tuple(Wanted("shvit_shapes", f, p, None) for f in ("litert", "onnx") for p in ("fp32", "int8"))
-LITERT_REFUSES = ("mobilevitv2_050",)
 WANTED = (
-    *(Wanted(model, "litert") for model in _FAMILIES if model not in LITERT_REFUSES),
+    *(Wanted(model, "litert") for model in _FAMILIES),
     *(Wanted(model, "onnx") for model in _FAMILIES),
     *_SHIPPED,
 )

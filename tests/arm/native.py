@@ -10,6 +10,10 @@ from pathlib import Path
 from .root import COMPILER, HOUSE, WORK
 
 
+class BuildError(Exception):
+    """The kernels do not compile; the text is the compiler's."""
+
+
 @dataclass(frozen=True)
 class Native:
     """Hold the shared library and the C++ self-test."""
@@ -19,7 +23,7 @@ class Native:
 
 
 def build() -> Native:
-    """Compile into an empty folder; a few seconds. A compiler's error ends the run, as anywhere."""
+    """Compile into an empty folder, in a few seconds."""
     folder = WORK / "native"
     shutil.rmtree(folder, ignore_errors=True)
     target = ["-DCMAKE_SYSTEM_NAME=Linux", "-DCMAKE_SYSTEM_PROCESSOR=aarch64", f"-DCMAKE_CXX_COMPILER={COMPILER}"]
@@ -27,5 +31,5 @@ def build() -> Native:
     for command in (configure, ["cmake", "--build", str(folder), "--parallel", "2"]):
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            raise RuntimeError(f"the kernels do not compile for aarch64:\n{done.stdout}{done.stderr}")
+            raise BuildError(f"the kernels do not compile for aarch64:\n{done.stdout}{done.stderr}")
     return Native(folder / "libedgevit_kernels.so", folder / "selftest")

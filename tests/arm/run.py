@@ -22,6 +22,8 @@ from .emulator import PI_4, PI_5, Board, board
 MUST = "EDGEVIT_ARM"
 KERNEL_TESTS = tuple(str(root.HOUSE / "tests" / "kernels" / f"test_{n}.py") for n in ("color", "image", "resample"))
 PYTEST = ("-c", str(root.HOUSE / "pyproject.toml"), "--rootdir", str(root.HOUSE), "-p", "no:cacheprovider", "-q")
+MOST_AT_ONCE = 4
+"""A conversion takes up to two gigabytes."""
 TABLE = "{:<21} {:<7} {:<5} {:<11} {:>10} {:>10} {:>10} {:>8} {:>8}"
 HEAD = ("model", "format", "", "processor", "from torch", "from x86", "golden", "export s", "here s")
 
@@ -43,7 +45,11 @@ def main() -> int:
     except root.LackError as lack:
         print(f"arm: skipped: {lack}")
         return 1 if os.environ.get(MUST, "0") not in ("", "0") else 0
-    kernels = native.build()
+    try:
+        kernels = native.build()
+    except native.BuildError as broken:
+        print(f"arm: {broken}", file=sys.stderr)
+        return 1
     print(f"arm: {made.python.name}, the wheels and the kernels are ready, {time.perf_counter() - begun:.0f} s\n")
     variables = {"EDGEVIT_KERNELS_LIBRARY": str(kernels.library)}
     faults = run_all(board(made, PI_5, variables), board(made, PI_4, variables), kernels)
@@ -57,7 +63,7 @@ def main() -> int:
 def run_all(newer: Board, older: Board, kernels: native.Native) -> list[str]:
     """Give each core one task after the other, and print in a fixed order what they tell."""
     cores: SimpleQueue[int] = SimpleQueue()
-    for core in os.sched_getaffinity(0):
+    for core in sorted(os.sched_getaffinity(0))[:MOST_AT_ONCE]:
         cores.put(core)
 
     def own_core() -> None:  # a thread's own affinity, which its programs inherit: engines then take one thread each

@@ -196,6 +196,21 @@ def test_the_exit_code_is_that_of_the_worst(
     assert os.sched_getaffinity(0) == before
 
 
+@pytest.mark.skipif(shutil.which("cmake") is None, reason="cmake is not installed")
+def test_kernels_that_do_not_compile_are_a_fault(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    compiler = tmp_path / root.COMPILER
+    compiler.write_text("#!/bin/sh\necho 'color.cpp:7: this is no C++' >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(native, "WORK", tmp_path / "build")
+    for name in ("check_tools", "ready"):
+        monkeypatch.setattr(root, name, lambda: Root(tmp_path))
+    assert run.main() == 1
+    assert "the kernels do not compile for aarch64" in capsys.readouterr().err
+
+
 def test_a_bundle_that_cannot_be_made_is_a_fault(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
