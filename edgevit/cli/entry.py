@@ -22,6 +22,7 @@ _LINES = {
     "devices": "what is known of phones, boards and computers",
     "export": "turn a model into a proven bundle",
     "verify": "prove a bundle again",
+    "placement": "where a bundle's operators run, and which fall back",
     "predict": "run a bundle on pictures or a video",
     "val": "measure a bundle's accuracy on a folder of pictures",
     "build": "build on the device what TensorRT needs there",
@@ -100,7 +101,7 @@ def parser_of(name: str, verb: ModuleType) -> Parser:
 
 def top_help() -> str:
     """Return the text of ``edgevit --help``."""
-    verbs = "\n".join(f"  {name:<9} {line}" for name, line in _LINES.items())
+    verbs = "\n".join(f"  {name:<10} {line}" for name, line in _LINES.items())
     return (
         "usage: edgevit VERB ... [--json] [--verbose]\n\n"
         "Define a vision model once, run it on every edge device, and know that it is right there.\n\n"

@@ -62,6 +62,11 @@ class OpenvinoEngine:
         self._names = [t.name for t in graph.outputs]
         self.description = description
 
+    @property
+    def compiled(self) -> Any:
+        """Return the compiled model itself, for who looks what its layers became."""
+        return self._request.get_compiled_model()
+
     def run(self, inputs: Tensors) -> dict[str, Tensor]:
         if self._request is None:
             raise EngineError("This OpenVINO model was closed; load the bundle again.")
