@@ -195,7 +195,7 @@ def open_session(model: Any) -> Any:
     return ort.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
 
 
-def fold(onnx: Any, path: Path) -> None:
+def fold(path: Path) -> None:
     """Compute in place what does not depend on the input: the TorchScript exporter leaves arithmetic on shapes."""
     import onnxruntime as ort
 
@@ -206,12 +206,7 @@ def fold(onnx: Any, path: Path) -> None:
     settings.log_severity_level = _SILENT
     try:
         ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
-        model = onnx.load(folded)
-        used = {node.domain for node in model.graph.node}
-        kept = [entry for entry in model.opset_import if entry.domain in used]
-        del model.opset_import[:]
-        model.opset_import.extend(kept)
-        onnx.save(model, path)
+        folded.replace(path)
     finally:
         folded.unlink(missing_ok=True)
 

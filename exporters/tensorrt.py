@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edgevit.errors import ConversionError, UnsupportedError
 from edgevit.formats import older
 from edgevit.progress import step
@@ -31,11 +29,11 @@ from .recipe import Converted, Job, Traced
 from .tensorrt_ops import (
     FIRST_STRONGLY_TYPED,
     FIRST_UINT8,
-    MOST_DIMENSIONS,
     ParserTable,
     first_release_with,
     parser_table,
 )
+from .tensorrt_rules import restrictions
 from .versions import versions
 
 FILE = "model.onnx"
@@ -53,9 +51,9 @@ def convert(traced: Traced, job: Job) -> Converted:
         )
     path, opset = job.folder / FILE, choose_opset(job, table)
     shared.write(traced, path, opset, job)
-    if not job.dynamic:  # shapes are known, and old parsers lack some of the arithmetic on them
+    if opset < shared.DEFAULT_OPSET and not job.dynamic:  # old parsers lack some of the arithmetic on shapes
         with step(job.progress, "fold constants"), converting(f"ONNX Runtime could not fold {job.model}"):
-            shared.fold(onnx, path)
+            shared.fold(path)
     notes: dict[str, Any] = {}
     if job.precision == "fp16":
         with step(job.progress, "write fp16 types"), converting(f"The types of {job.model} cannot be written"):
@@ -64,6 +62,7 @@ def convert(traced: Traced, job: Job) -> Converted:
         with step(job.progress, "quantise to int8", "static QDQ"), converting(f"{job.model} cannot be quantised"):
             shared.quantise(path, traced, job, quantisation(table))
     with converting(f"The ONNX file of {job.model} does not pass ONNX's own check"):
+        onnx.save(_tidy(onnx.load(path)), path)
         real = shared.annotate(onnx, path, job)
         onnx.shape_inference.infer_shapes(onnx.load(path), check_type=True, strict_mode=True)
     shared.check_opset(real, opset if job.opset else None)
@@ -110,6 +109,23 @@ def _type(onnx: Any, path: Path, traced: Traced, job: Job) -> dict[str, Any]:
     }
 
 
+def _tidy(model: Any) -> Any:
+    """Drop the sets of operators that ONNX Runtime's tools name without using them: a parser may stumble over one."""
+    used = set(_domains(model.graph))
+    kept = [entry for entry in model.opset_import if entry.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
+    return model
+
+
+def _domains(graph: Any) -> Iterator[str]:
+    for node in graph.node:
+        yield node.domain
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _domains(inner)
+
+
 def quantisation(table: ParserTable) -> dict[str, Any]:
     """Return how ONNX Runtime quantises for TensorRT.
 
@@ -135,7 +151,7 @@ def quantisation(table: ParserTable) -> dict[str, Any]:
 def check_operators(onnx: Any, model: Any, table: ParserTable, name: str) -> None:
     """Refuse what the parser of a release does not take, with the operator and the way out."""
     lacking = table.missing(node.op_type for node in model.graph.node)
-    foreign = sorted({node.domain for node in model.graph.node} - {"", "ai.onnx"})
+    foreign = sorted({*_domains(model.graph)} - {"", "ai.onnx"})
     if foreign:
         raise ConversionError(f"{name} came out with operators of '{foreign[0]}', which no TensorRT parser takes.")
     if lacking:
@@ -145,35 +161,7 @@ def check_operators(onnx: Any, model: Any, table: ParserTable, name: str) -> Non
             f"TensorRT {table.release} does not take the operator {lacking[0]} of {name}; {later}. "
             f"Type: --format onnx{'' if since is None else ', or name a newer --device'}"
         )
-    for node, why in _restrictions(onnx, model):
+    for node, why in restrictions(onnx, model):
         raise UnsupportedError(
             f"TensorRT does not take {node.op_type} of {name} as it stands: {why}. Type: --format onnx"
         )
-
-
-def _restrictions(onnx: Any, model: Any) -> Iterator[tuple[Any, str]]:
-    """Yield the nodes that the published table restricts, in what a file can be seen to break."""
-    zeros = {t.name: not np.any(onnx.numpy_helper.to_array(t)) for t in model.graph.initializer if _is_small(t)}
-    known = onnx.shape_inference.infer_shapes(model).graph
-    ranks = {v.name: len(v.type.tensor_type.shape.dim) for v in known.value_info}
-    for node in model.graph.node:
-        given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-        quantised = node.op_type in ("QuantizeLinear", "DequantizeLinear")
-        if quantised and len(node.input) > 2 and not zeros.get(node.input[2], False):
-            yield node, "its zero point is not 0"
-        pools = node.op_type in ("AveragePool", "MaxPool", "LpPool")
-        if pools and not 2 <= len(given["kernel_shape"]) <= 3:
-            yield node, "it pools over one dimension; two or three are taken"
-        if pools and set(given.get("dilations", [1])) != {1}:
-            yield node, "it is dilated"
-        if node.op_type == "MaxPool" and len(node.output) > 1:
-            yield node, "it gives the places of the maxima"
-        if node.op_type == "Resize" and (given.get("antialias") or given.get("mode") == b"cubic"):
-            yield node, "it resizes with antialiasing or by cubics; nearest and linear are taken"
-        if any(ranks.get(value, 0) > MOST_DIMENSIONS for value in node.output):
-            yield node, f"it gives more than {MOST_DIMENSIONS} dimensions"
-
-
-def _is_small(tensor: Any) -> bool:
-    """Tell whether a constant may be a zero point: those are as many as there are channels, and whole numbers."""
-    return len(tensor.dims) <= 1

@@ -35,8 +35,8 @@ def test_what_is_stored_is_found_whole(data: bytes, key: EngineKey) -> None:
         assert cache.find(key) == found
 
 
-def key(**changes: str) -> EngineKey:
-    return EngineKey(**{"model_sha256": "a", "gpu": "Orin", "compute": "8.7", "tensorrt": "10.3.0", **changes})
+def key(model_sha256: str = "a", tensorrt: str = "10.3.0") -> EngineKey:
+    return EngineKey(model_sha256, "Orin", "8.7", tensorrt)
 
 
 def test_what_differs_is_said(tmp_path: Path) -> None:
