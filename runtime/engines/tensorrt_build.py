@@ -63,7 +63,18 @@ def build(bundle: Bundle, options: BuildOptions | None = None, progress: Progres
     if manifest.format != FORMAT:
         raise UnsupportedError(f"{bundle.path.name} is {manifest.format}: only {FORMAT} bundles are built on a device.")
     place = here()
+    _check_release(bundle, place)
     return tuple(_build(bundle, name, graph, place, chosen, progress) for name, graph in manifest.graphs.items())
+
+
+def _check_release(bundle: Bundle, place: Place) -> None:
+    """Raise if the file was made for a newer TensorRT: its opset and operators are those of that one's parser."""
+    needed = str((bundle.manifest.verification.get("file") or {}).get("tensorrt", "")).partition(" ")[0]
+    if needed and older(place.version, needed):
+        raise UnsupportedError(
+            f"{bundle.path.name} was made for TensorRT {needed} or newer, and {place.version} is here. "
+            "Export the model again with this board's --device."
+        )
 
 
 def _build(

@@ -482,6 +482,16 @@ def test_a_bundle_for_a_newer_tensorrt_is_told(tmp_path: Path, device: Device) -
         opened(bundle, minimum="10.0")
 
 
+def test_a_file_for_a_newer_parser_is_not_built(tmp_path: Path, device: Device) -> None:
+    made = device("8.6.1").made
+    told = {"passed": True, "file": {"tensorrt": "10.0 or newer"}}
+    model = onnx_files.mean_classifier(tmp_path / "m.onnx")
+    bundle = tiny_bundles.write(tmp_path / "b", content=model.read_bytes(), format="tensorrt", verification=told)
+    with pytest.raises(UnsupportedError, match=r"made for TensorRT 10\.0 or newer, and 8\.6\.1 is here.*--device"):
+        build(bundle)
+    assert made.builds == 0
+
+
 def test_no_gpu_and_no_libcudart_are_told(cuda: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     cuda.fake_gpu(0, b"", 0, 0)
     with pytest.raises(EnvironmentFault, match="shows no GPU here: none was found"):
