@@ -27,6 +27,7 @@ from .command import spelled
 from .evidence import Plan, prove
 from .metadata import native_metadata
 from .recipe import Converted, Job, Traced
+from .reference import Reference
 from .report import Report
 from .target import check_shape_options, choose_target, default_out
 from .trace import trace
@@ -58,12 +59,15 @@ def export(
     seed: int | None = None,
     force: bool = False,
     keep: bool = False,
+    most: int | None = None,
+    reference: Reference | None = None,
 ) -> Bundle:
     """Export a model to one format, prove the file, and return the sealed bundle.
 
     ``format`` or ``device`` must be given; an explicit format or precision wins over the device's. ``images`` are the
-    pictures of the proof, ``calib`` those of int8. With ``uint8_input`` the file takes a camera's grey levels and
-    normalises by itself. Raises ``RefusedError`` when the file falls short of a gate.
+    pictures of the proof (``most``, if that is said), ``calib`` those of int8. With ``uint8_input`` the file takes a
+    camera's grey levels and normalises by itself. A ``reference`` answers in the model's place: whoever exports one
+    model many times has one that remembers. Raises ``RefusedError`` when the file falls short of a gate.
     """
     target = choose_target(format, device, precision, opset)
     limits = agreement.limits_for(target.precision, gates)
@@ -81,7 +85,7 @@ def export(
     trained = model.weights.trained
     calibration = quantize.calibration_set(model.spec, target.format.name, target.precision, calib, trained=trained)
     used = len(calibration) if calibration is not None and not images else 0
-    shown = verify.choose_pictures(model.spec, images or calib, trained=trained, after=used)
+    shown = verify.choose_pictures(model.spec, images or calib, trained=trained, after=used, most=most)
     # Before the conversion: a picture that cannot be read should not cost the minutes of a converter.
     with step(progress, "prepare the pictures", shown.source):
         pixels = np.stack(list(shown.pixels(model.spec.image)))
@@ -93,7 +97,9 @@ def export(
     )
     given = tuple(n for n in ("mean", "std") if of_name[n] is not None)
     named = frozenset(gates or ())
-    plan = Plan(model, target, limits, named, calibration, shown, pixels, command, given, uint8_input, progress)
+    plan = Plan(
+        model, target, limits, named, calibration, shown, pixels, command, given, uint8_input, progress, reference
+    )
     with staging(place, force=force) as folder:
         traced, made = _convert(plan, folder, batch=batch, dynamic=dynamic)
         manifest, report = prove(plan, folder, traced, made)

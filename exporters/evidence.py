@@ -49,6 +49,7 @@ class Plan:
     given: tuple[str, ...] = ()
     levels: bool = False
     progress: Progress | None = None
+    reference: Reference | None = None
 
 
 def prove(
@@ -58,7 +59,7 @@ def prove(
     main, target = made["main"], plan.target
     spec = replace(plan.model.spec, image=replace(plan.model.spec.image, layout=main.layout, values=main.values))
     graphs = {n: GraphFile(c.file, n, c.inputs, c.outputs, "graph-only") for n, c in made.items()}
-    reference = Reference(plan.model)
+    reference = plan.reference or Reference(plan.model)
     with step(plan.progress, "ask the model in torch"):
         wanted = reference.answers(plan.pixels, plan.progress)
         noise = reference.noise_relative(plan.pixels)

@@ -50,6 +50,8 @@ class Job:
     device: Device | None = None
     levels: bool = False
     """The file shall take grey levels and normalise by itself."""
+    backend: str | None = None
+    """The delegate that an ExecuTorch file is for; its default if none is asked for."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     progress: Progress | None = None
 

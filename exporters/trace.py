@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from edgevit.kernels import rewrites
+from edgevit.kernels.rewrites import fold_normalisation, rewrite
 from edgevit.models import Graph
 from edgevit.spec import ImageSpec, TensorSpec
 
@@ -23,10 +23,10 @@ def trace(
 
     With ``inside`` the graph takes grey levels and normalises by itself, as that spec says.
     """
-    module = rewrites.rewrite(graph.module, target).requires_grad_(False)  # a copy; no gradient is ever part of a graph
+    module = rewrite(graph.module, target).requires_grad_(False)  # a copy; no gradient is ever part of a graph
     example = graph.example(2 if dynamic else batch)
     if inside is not None:
-        module = rewrites.fold_normalisation(module, inside.mean, inside.std)
+        module = fold_normalisation(module, inside.mean, inside.std, size_hw=inside.size_hw)
         example = tuple((255 * e).to(torch.uint8) for e in example)
     shapes = tuple({0: torch.export.Dim("batch", min=1, max=MOST_DYNAMIC_BATCH)} for _ in example) if dynamic else None
     hint = " Try without --dynamic." if dynamic else ""

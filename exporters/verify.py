@@ -61,18 +61,18 @@ def answers(
     return np.concatenate(rows)
 
 
-def choose_pictures(spec: Spec, folder: str | Path | None, *, trained: bool, after: int = 0) -> PictureSet:
-    """Take the pictures of a proof from a folder (after the ``after`` first), else render them."""
-    most = MOST_PICTURES if trained else MOST_UNTRAINED
+def choose_pictures(
+    spec: Spec, folder: str | Path | None, *, trained: bool, after: int = 0, most: int | None = None
+) -> PictureSet:
+    """Take the pictures of a proof, ``most`` if that is said, from a folder (after the first ``after``), or render."""
+    own = trained and spec.labels == shapes.LABELS and folder is None
+    count = most or (MOST_RENDERS if own else MOST_PICTURES if trained else MOST_UNTRAINED)
     if folder is not None:
-        return from_folder(folder, most=most, after=after)
-    own = trained and spec.labels == shapes.LABELS
-    return built_in(spec, most=MOST_RENDERS if own else most, split="verification")
+        return from_folder(folder, most=count, after=after)
+    return built_in(spec, most=count, split="verification")
 
 
-def golden_of(
-    engine: Engine, graph: GraphFile, picture: Pixels, image: ImageSpec
-) -> tuple[npt.NDArray[Any], Tensor]:
+def golden_of(engine: Engine, graph: GraphFile, picture: Pixels, image: ImageSpec) -> tuple[npt.NDArray[Any], Tensor]:
     """Return the input tensor of a picture and the file's answer to it."""
     tensor = prepare(picture, image, color="rgb")
     return tensor, run_batch(engine, graph, tensor)

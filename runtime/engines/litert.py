@@ -100,6 +100,11 @@ class LitertEngine:
         self._inputs = _details(interpreter.get_input_details(), [t.name for t in graph.inputs])
         self._outputs = _details(interpreter.get_output_details(), [t.name for t in graph.outputs])
 
+    @property
+    def interpreter(self) -> Any:
+        """Return the interpreter itself, for who looks where its operators run."""
+        return self._interpreter
+
     def run(self, inputs: Tensors) -> dict[str, Tensor]:
         if self._interpreter is None:
             raise EngineError("This LiteRT interpreter was closed; load the bundle again.")
@@ -126,9 +131,9 @@ def _details(details: list[dict[str, Any]], names: list[str]) -> Mapping[str, di
 
 
 def _to_file(value: Tensor, detail: Mapping[str, Any]) -> Tensor:
-    """Quantise an input that the file wants in whole numbers; the manifest's tensors are always float."""
+    """Quantise an input that the file wants quantised. A scale of 0 says that its whole numbers are just that: levels."""
     scale, zero = detail["quantization"]
-    if not np.issubdtype(detail["dtype"], np.integer):
+    if not np.issubdtype(detail["dtype"], np.integer) or scale == 0:
         return value
     limits = np.iinfo(detail["dtype"])
     levels: Tensor = np.clip(np.rint(value / scale) + zero, limits.min, limits.max).astype(detail["dtype"])
@@ -137,7 +142,7 @@ def _to_file(value: Tensor, detail: Mapping[str, Any]) -> Tensor:
 
 def _from_file(value: Tensor, detail: Mapping[str, Any]) -> Tensor:
     scale, zero = detail["quantization"]
-    if not np.issubdtype(detail["dtype"], np.integer):
+    if not np.issubdtype(detail["dtype"], np.integer) or scale == 0:
         return value
     numbers: Tensor = ((value.astype(np.float32) - zero) * scale).astype(np.float32)
     return numbers
