@@ -66,6 +66,8 @@ class Converted:
     tools: Mapping[str, str]
     layout: Layout = "nchw"
     values: Values = "normalised"
+    engine_minimum: str | None = None
+    """The oldest engine that runs this file, where that is newer than the format's own."""
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -26,6 +26,14 @@ class Opened:
     stand_in: StandIn | None = None
 
 
+class InPlace:
+    """Be another engine, and say in whose place."""
+
+    def __init__(self, engine: Engine, title: str) -> None:
+        self.description = f"{engine.description}, standing in for {title}"
+        self.run, self.close = engine.run, engine.close
+
+
 def open_file(format_name: str, path: Path, graph: GraphFile) -> Opened:
     """Open a file as verification does: exact fp32 arithmetic wherever the engine has a choice."""
     target = find_format(format_name)
@@ -44,7 +52,7 @@ def _coreml(target: Format, path: Path, graph: GraphFile) -> Opened:
 
 def _tensorrt(target: Format, path: Path, graph: GraphFile) -> Opened:
     engine = load_engine("onnx", path, graph, EngineOptions())
-    return Opened(engine, "graph-only", StandIn("ONNX Runtime", "executed"))
+    return Opened(InPlace(engine, target.title), "graph-only", StandIn("ONNX Runtime", "executed"))
 
 
 _OPENERS: dict[str, Callable[[Format, Path, GraphFile], Opened]] = {"coreml": _coreml, "tensorrt": _tensorrt}

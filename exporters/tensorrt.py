@@ -68,7 +68,8 @@ def convert(traced: Traced, job: Job) -> Converted:
     shared.check_opset(real, opset if job.opset else None)
     check_operators(onnx, onnx.load(path), table, job.model)
     notes |= {"opset": real, "tensorrt": f"{version} or newer", "typing": _typing(job.precision, table)}
-    return Converted(FILE, traced.inputs, traced.outputs, versions(*shared.PACKAGES), notes=notes)
+    tools = versions(*shared.PACKAGES)
+    return Converted(FILE, traced.inputs, traced.outputs, tools, engine_minimum=version, notes=notes)
 
 
 def choose_opset(job: Job, table: ParserTable) -> int:

@@ -45,9 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     shape.add_argument("--batch", type=whole(1, 1024), default=1, metavar="N", help="pictures a call (default 1)")
     shape.add_argument("--dynamic", action="store_true", help="let the batch vary, where the format can")
     shape.add_argument("--opset", type=whole(9, 99), metavar="N", help="ONNX opset")
-    shape.add_argument(
-        "--uint8-input", action="store_true", help="take bytes; mean and std go into the file"
-    )
+    shape.add_argument("--uint8-input", action="store_true", help="take bytes; mean and std go into the file")
     shape.add_argument("--out", metavar="DIR", help="default: ./MODEL-FORMAT-PRECISION[-DEVICE]")
     shape.add_argument("--force", action="store_true", help="replace an older bundle there")
     proving = parser.add_argument_group("calibration and proof")
@@ -139,10 +137,17 @@ def _answer(bundle: Bundle, as_json: bool) -> None:
         return
     m = bundle.manifest
     untrained = "" if m.trained else ", UNTRAINED weights"
-    console.say(f"\nProven: {bundle.path} ({m.format} {m.precision}, {size_text(bundle.size_bytes)}{untrained})\n")
+    how = m.graphs["main"].proven()
+    console.say(
+        f"\nProven: {bundle.path} ({m.format} {m.precision}, {size_text(bundle.size_bytes)}{untrained}; {how})\n"
+    )
     proof.show(verification)
     picture = "'synthetic://shapes?count=4'" if m.model == "shvit_shapes" else "PICTURE.jpg"
     console.say("\nNext:")
-    console.say(f"  edgevit predict {bundle.path} {picture}")
-    console.say(f"  edgevit bench {bundle.path}")
+    if m.format == "tensorrt":
+        console.say(f"  edgevit build {bundle.path}      on the device")
+    if m.graphs["main"].proof == "executed":
+        console.say(f"  edgevit predict {bundle.path} {picture}")
+        console.say(f"  edgevit bench {bundle.path}")
+    console.say(f"  edgevit placement {bundle.path}")
     console.say(f"  edgevit verify {bundle.path}")

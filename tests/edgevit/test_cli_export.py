@@ -109,7 +109,7 @@ def test_the_recipe_takes_exactly_these_options() -> None:
 def test_success_shows_proof_progress_and_what_to_type_next(calls: Calls, capsys: Capture) -> None:
     assert main(["export", "levit_128s", "--format", "onnx"]) == 0
     captured = capsys.readouterr()
-    assert "Proven: levit-onnx-fp32 (onnx fp32, 31.4 MB, UNTRAINED weights)" in captured.out
+    assert "Proven: levit-onnx-fp32 (onnx fp32, 31.4 MB, UNTRAINED weights; executed)" in captured.out
     for verb in ("predict", "bench", "verify"):
         assert f"\n  edgevit {verb} levit-onnx-fp32" in captured.out
     assert captured.err == "  convert to ONNX                 1.2 s  opset 18\n"
