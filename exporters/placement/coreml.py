@@ -23,7 +23,7 @@ def look(subject: Subject) -> tuple[View, ...]:
     ops = tuple(_row(op) for op in operations if not op.kind.startswith(_WEIGHTS))
     notes = ["rules of the Neural Engine; Core ML decides on the device, and Xcode's performance report shows it"]
     if packed:
-        notes.append(f"{packed} weights are stored compressed; unpacking them is not counted")
+        notes.append(f"weights stored compressed: {packed}; unpacking them is not counted")
     return (View(f"the {ENGINE}", ops, notes=tuple(notes)),)
 
 

@@ -50,8 +50,10 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
 """Room -> what it may import. A module belongs to the room with the longest name that fits; so does what it imports."""
 
 _TORCH = ("edgevit.models", "edgevit.training", "edgevit.exporters", "edgevit.kernels.rewrites", "edgevit.kernels.cuda")
-TORCH_FREE_EXPORTERS = tuple(
-    f"edgevit.exporters{name}" for name in ("", ".agreement", ".pictures", ".proof", ".report", ".stand_ins", ".verify")
+_PLACEMENT = ("", ".coreml", ".executorch", ".litert", ".onnx", ".openvino", ".place", ".rows", ".tensorrt")
+TORCH_FREE_EXPORTERS = (
+    *(f"edgevit.exporters{n}" for n in ("", ".agreement", ".pictures", ".proof", ".report", ".stand_ins", ".verify")),
+    *(f"edgevit.exporters.placement{n}" for n in _PLACEMENT),
 )
 """What a device needs to prove a bundle again; here torch may not be imported, wherever the other exporters may."""
 _TFLITE = ("edgevit.exporters.litert", "edgevit.exporters.tflite_metadata")
@@ -75,8 +77,12 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     "sklearn": ("edgevit.exporters.coreml",),
     "openvino": ("edgevit.exporters.openvino", "edgevit.runtime.engines.openvino"),
     "nncf": ("edgevit.exporters.openvino",),
-    "coremltools": ("edgevit.exporters.coreml", "edgevit.exporters.mil", "edgevit.exporters.executorch",
-                    "edgevit.runtime.engines.coreml"),
+    "coremltools": (
+        "edgevit.exporters.coreml",
+        "edgevit.exporters.mil",
+        "edgevit.exporters.executorch",
+        "edgevit.runtime.engines.coreml",
+    ),
     "executorch": ("edgevit.exporters.executorch", "edgevit.runtime.engines.executorch"),
     "tensorrt": ("edgevit.exporters.tensorrt", "edgevit.runtime.engines.tensorrt"),
     "cv2": ("edgevit.decoders", "edgevit.runtime.sources.video_cv", "edgevit.apps.lettering"),
