@@ -40,6 +40,8 @@ MOST_UNTRAINED = 64
 MOST_RENDERS = 512
 """Renders whose class is known tell accuracy too, so there are more of them: they cost milliseconds."""
 FEW_PICTURES = 50
+_OPEN_TO_THE_LAYER = ("coreml",)
+"""Formats whose programs can be looked into, so that a wrong one is told by its layer."""
 DYNAMIC_ROWS = 3
 """A file whose batch may vary is proven on batches of three (and on one by its golden sample)."""
 
@@ -202,7 +204,12 @@ def _verify_with_model(
     wrong = model.differences(image)
     card = Gate("differences from the card's preprocessing", 0.0, float(len(wrong)), not wrong, counted=True)
     shown = {"source": pictures.source, "count": len(pictures)}
-    return judge.report("torch", engine, shown, figures, [*remarks(figures, len(pictures)), *wrong], card)
+    notes = [*remarks(figures, len(pictures)), *wrong]
+    report = judge.report("torch", engine, shown, figures, notes, card)
+    if report.passed or judge.bundle.manifest.format not in _OPEN_TO_THE_LAYER:
+        return report
+    blamed: str = door("edgevit.exporters.culprit:culprit")(judge.bundle, model, pixels)
+    return judge.report("torch", engine, shown, figures, [*notes, blamed], card)
 
 
 def remarks(figures: Figures, count: int) -> list[str]:

@@ -103,7 +103,7 @@ def test_the_recipe_takes_exactly_these_options() -> None:
     parser = Parser(prog="x")
     verb.configure(parser)
     options = options_of(parser.parse_args(["m", "--format", "onnx"]))
-    assert set(inspect.signature(export).parameters) == {"model_or_name", "progress", *options}
+    assert set(inspect.signature(export).parameters) == {"model_or_name", "progress", "most", "reference", *options}
 
 
 def test_success_shows_proof_progress_and_what_to_type_next(calls: Calls, capsys: Capture) -> None:
