@@ -24,7 +24,8 @@ def test_a_weight_changed_by_hand_is_refused_and_then_told_by_its_layer(tmp_path
         verify(bundle.path)
     report = verify(bundle.path, ignore_checksums=True)
     assert not report.passed
-    told = re.search(r"the first layer to go wrong is '(\w+)' \((\w+)\), relative error [0-9.]+", " ".join(report.notes))
+    notes = " ".join(report.notes)
+    told = re.search(r"the first layer to go wrong is '(\w+)' \((\w+)\), relative error [0-9.]+", notes)
     assert told is not None
     assert told[1].startswith("stages_")
     assert told[2] in ("conv", "linear", "matmul")
