@@ -16,6 +16,8 @@ changes. What a device builds from it lives in a cache beside it.
   ``file`` may be a folder of the bundle (Core ML's ``.mlpackage`` is one); ``files`` lists what is in it.
 * ``proof``: graph -> ``executed`` | ``interpreted`` | ``graph-only``, how far the format's own engine was proven; where
   that could not run, ``stand_in``: graph -> ``{engine, proof}`` says what ran the same file instead.
+* ``placement``?: ``{falls_back, views}``, where the operators run (docs/placement.md); a view is ``{graph, unit, basis,
+  decides, places, fallbacks, notes}``, ``basis`` being ``executed`` or ``rule``.
 * ``verification``: the gates and the figures.
 * ``golden``: ``{file, relative_tolerance}``, an npz with one built-in picture (``picture``, RGB), its input tensor
   (``input``) and the file's outputs (``output``): any runtime can test itself with it.

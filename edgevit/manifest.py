@@ -100,6 +100,7 @@ class Manifest:
     device: str | None = None
     state: tuple[Mapping[str, str], ...] = ()
     operations: Mapping[str, str] = field(default_factory=dict)
+    placement: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def task(self) -> str:
@@ -123,6 +124,7 @@ class Manifest:
         data |= {"proof": {n: g.proof for n, g in self.graphs.items()}}
         stand_ins = {n: asdict(g.stand_in) for n, g in self.graphs.items() if g.stand_in}
         data |= {"stand_in": stand_ins} if stand_ins else {}
+        data |= {"placement": dict(self.placement)} if self.placement else {}
         data |= {"verification": dict(self.verification), "golden": dict(self.golden)}
         data |= {"reference": dict(self.reference), "provenance": self.provenance.to_dict()}
         data |= {"files": {n: {"sha256": f.sha256, "bytes": f.size_bytes} for n, f in sorted(self.files.items())}}
@@ -182,6 +184,7 @@ def _build(data: Table) -> Manifest:
         device=data.text("device") if data.data.get("device") is not None else None,
         state=tuple({key: s.text(key) for key in ("from", "to")} for s in data.tables("state")),
         operations=data.words("operations"),
+        placement=_placement(data.table("placement")) if "placement" in data else {},
     )
 
 
@@ -250,6 +253,20 @@ def _evidence(data: Table) -> dict[str, Any]:
             data.number(key, 0, _MOST_RELATIVE)
     if "count" in data:
         data.whole("count", 0, MOST_ROWS)
+    return dict(data.data)
+
+
+def _placement(data: Table) -> dict[str, Any]:
+    """Check what people and programs are shown of where the operators run."""
+    data.flag("falls_back")
+    for view in data.tables("views"):
+        for key in ("graph", "unit", "basis"):
+            view.text(key)
+        for where in view.table("places").data:
+            view.table("places").whole(where, 0, _MOST_ELEMENTS)
+        for left in view.tables("fallbacks"):
+            left.text("op")
+            left.whole("count", 1, _MOST_ELEMENTS)
     return dict(data.data)
 
 

@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from edgevit.errors import EdgevitError
 from edgevit.manifest import GraphFile, Manifest
 from edgevit.models import ModelDef
 from edgevit.progress import Progress, step
 from edgevit.provenance import Provenance
 
-from . import agreement, half, proof, quantize, verify
+from . import agreement, half, placement, proof, quantize, verify
 from .agreement import Figures, Gate
 from .pictures import PictureSet, golden_picture
 from .recipe import Converted, Traced
@@ -77,7 +79,8 @@ def prove(
     trained = plan.model.weights.trained
     gates = agreement.judge(figures, plan.limits, precision=target.precision, trained=trained, named=plan.named)
     more, told = _half_range(plan, traced["main"], wanted)
-    notes = _notes(plan, figures)
+    where, unplaced = _placement(plan, folder, made, graphs)
+    notes = (*_notes(plan, figures), *unplaced)
     report = Report(
         plan.model.name, "torch", engine.description, plan.shown.fingerprint(), figures, (*gates, *more), notes
     )
@@ -99,8 +102,25 @@ def prove(
         reference=proof.write_reference(folder, plan.pixels, wanted, got, noise),
         device=target.device.slug if target.device else None,
         operations={**_PREPROCESS, **_POSTPROCESS[spec.output]},
+        placement=where,
     )
     return manifest, report
+
+
+def _placement(
+    plan: Plan, folder: Path, made: Mapping[str, Converted], graphs: Mapping[str, GraphFile]
+) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """Look where the operators run. A file is proven without that, so what prevents the look is noted."""
+    files = {name: (folder / converted.file, graphs[name]) for name, converted in made.items()}
+    target = plan.target
+    with step(plan.progress, "look where operators run"):
+        try:
+            found = placement.place_files(
+                target.format.name, target.precision, files, device=target.device, notes=made["main"].notes
+            )
+        except EdgevitError as fault:
+            return {}, (f"where the operators run could not be told: {fault}",)
+    return placement.summary(found), ()
 
 
 def _half_range(

@@ -175,7 +175,7 @@ def test_every_missing_key_is_a_schema_error(sealed: Path, key: str) -> None:
 
 def test_unknown_keys_are_ignored(sealed: Path) -> None:
     def add(data: dict[str, Any]) -> None:
-        data["placement"] = {"later": True}
+        data["weather"] = {"later": True}
         data["spec"]["also"] = 1
         data["graphs"]["main"]["also"] = 1
         data["provenance"]["weights"]["also"] = 1

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import edgevit
-from edgevit.bundle import Bundle
-from edgevit.errors import BundleError, ChecksumError, UnknownNameError
+from edgevit.bundle import Bundle, open_bundle
+from edgevit.errors import BundleError, ChecksumError, SchemaError, UnknownNameError
 from edgevit.exporters.placement import Op, Placement, View, place, place_files, summary
 from edgevit.exporters.placement.place import PLACERS
 from edgevit.formats import FORMATS
@@ -96,6 +96,20 @@ def test_groups_and_the_summary_lose_no_operator(views: list[View]) -> None:
     decided = [op for view in views if view.decides for op in view.ops if op.falls_back]
     assert placement.falls_back == kept["falls_back"] == bool(decided) == bool(placement.sentence())
     assert all(op.kind in placement.sentence() for op in decided)
+
+
+def test_a_manifest_keeps_the_summary_and_refuses_nonsense(sealed: Bundle, tmp_path: Path) -> None:
+    left = View("the GPU", (Op("CONV", "CPU", "rule", "too wide", True), Op("ADD", "GPU", "rule")))
+    kept = summary(Placement("onnx", "fp32", None, (left,)))
+    path = tiny_bundles.write(tmp_path / "kept", placement=kept).path
+    assert open_bundle(path).manifest.placement == kept
+    assert open_bundle(sealed.path).manifest.placement == {}
+    for key, value in {"falls_back": "no", "views": [{}], "places": 3}.items():
+        tiny_bundles.edit(path, lambda data, k=key, v=value: data.update(placement={**kept, k: v}))  # type: ignore[misc]
+        if key != "places":
+            with pytest.raises(SchemaError, match="placement"):
+                open_bundle(path)
+    assert open_bundle(path).manifest.placement["places"] == 3  # a key that nobody knows is let be
 
 
 def quantised(path: Path) -> GraphFile:
@@ -181,6 +195,7 @@ def test_a_file_that_is_no_program_is_refused(tmp_path: Path) -> None:
 def test_every_exported_bundle_can_be_placed(tmp_path: Path, format_name: str, precision: str) -> None:
     made = edgevit.export(small_nets.model_def(), format=format_name, precision=precision, out=tmp_path / "b")
     found = place(made.path)
+    assert made.manifest.placement == summary(found)
     assert found.views
     assert all(view.ops for view in found.views)
     wanted = "rule" if format_name in ("coreml", "tensorrt") else "executed"
