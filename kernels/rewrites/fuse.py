@@ -26,11 +26,14 @@ _PAIRS = (ConvNormAct, ConvNorm)
 
 def fuse(module: nn.Module) -> nn.Module:
     """Return an equal module with everything folded; the given one stays as it is."""
-    fused: nn.Module = reparameterize_model(copy.deepcopy(module).eval(), inplace=True)
+    fused: nn.Module = copy.deepcopy(module)
+    fused.eval()  # not chained: some of timm's modules forget to return themselves from train()
+    fused = reparameterize_model(fused, inplace=True)
     for part in fused.modules():
         if type(part) in _PAIRS:
             _fold_pair(part)
-    return fused.eval()
+    fused.eval()
+    return fused
 
 
 def is_folded(pair: nn.Module) -> bool:

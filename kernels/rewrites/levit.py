@@ -96,7 +96,8 @@ def _is_folded(layer: nn.Module) -> bool:
 
 
 def _bias(old: Attention | AttentionDownsample) -> Tensor:
-    return old.attention_biases.detach()[:, old.attention_bias_idxs]
+    table: Tensor = old.attention_biases.detach()
+    return table[:, old.attention_bias_idxs]
 
 
 def _parts(*sizes: int) -> list[slice]:

@@ -37,12 +37,11 @@ class TokenLayer(nn.Module):
         out, last = Affine.of(attn.proj), Affine.of(old.mlp.fc2)
         if norm != "native":
             out, last = out.centred(), last.centred()
-        channels = out.weight.shape[0]
         q, k, v = Affine.of(attn.qkv).after(old.norm1).split(*3 * [self.heads * self.head_dim])
         self.q, self.k, self.v = q.scaled(attn.scale).linear(), k.linear(), v.linear()
         self.out = out.linear()
-        self.norm1 = TokenNorm(channels, old.norm1.eps, norm)
-        self.norm2 = TokenNorm(channels, old.norm2.eps, norm)
+        self.norm1 = TokenNorm(old.norm1, norm)
+        self.norm2 = TokenNorm(old.norm2, norm)
         self.first = Affine.of(old.mlp.fc1).after(old.norm2).linear()
         self.act = old.mlp.act
         self.last = last.linear()
@@ -67,7 +66,7 @@ class TokenMobileVit(nn.Module):
         embed = Affine.of(old.conv_1x1)
         self.embed = (embed if norm == "native" else embed.centred()).linear()
         self.layers = nn.ModuleList(TokenLayer(layer, norm) for layer in old.transformer)
-        self.norm = TokenNorm(embed.weight.shape[0], old.norm.eps, norm)
+        self.norm = TokenNorm(old.norm, norm)
         self.project = Affine.of(old.conv_proj.conv).after(old.norm).linear()
         self.act = old.conv_proj.bn
         self.fusion = old.conv_fusion

@@ -33,8 +33,8 @@ class SeparableLayer(nn.Module):
         grow = Affine.of(mlp.fc1).after(old.norm2)
         self.query, self.key, self.value = (p.pointwise() if first else p.linear() for p in parts)
         self.out = _layer(Affine.of(attn.out_proj), first)
-        self.norm1 = MapNorm(channels, old.norm1.eps, norm, last=not first)
-        self.norm2 = MapNorm(channels, old.norm2.eps, norm, last=not first)
+        self.norm1 = MapNorm(old.norm1, norm, last=not first)
+        self.norm2 = MapNorm(old.norm2, norm, last=not first)
         self.grow = _layer(grow, first)
         self.act = mlp.act
         self.shrink = _layer(Affine.of(mlp.fc2), first)
@@ -72,7 +72,7 @@ class SeparableMobileVit(nn.Module):
         embed = Affine.of(old.conv_1x1)
         self.embed = _layer(embed, first)
         self.layers = nn.ModuleList(SeparableLayer(layer, norm, first) for layer in old.transformer)
-        self.norm = MapNorm(embed.weight.shape[0], old.norm.eps, norm, last=not first)
+        self.norm = MapNorm(old.norm, norm, last=not first)
         self.project = _layer(Affine.of(old.conv_proj.conv).after(old.norm), first)
         self.first = first
 

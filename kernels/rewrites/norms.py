@@ -22,13 +22,13 @@ NormForm = Literal["native", "mean", "linear"]
 class TokenNorm(nn.Module):
     """Normalise the last axis. All forms but ``native`` want tokens whose mean is zero."""
 
-    def __init__(self, channels: int, eps: float, form: NormForm) -> None:
+    def __init__(self, old: nn.LayerNorm, form: NormForm) -> None:
         super().__init__()
-        self.channels = channels
-        self.eps = eps
+        self.channels = old.normalized_shape[-1]
+        self.eps = old.eps
         self.form = form
         if form == "linear":
-            self.register_buffer("share", torch.full((1, channels), 1 / channels))
+            self.register_buffer("share", _share(old, (1, self.channels)))
             self.share: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
@@ -43,13 +43,13 @@ class TokenNorm(nn.Module):
 class MapNorm(nn.Module):
     """Normalise a whole map, as GroupNorm of one group does: (N, C, H, W), or with ``last`` rows (N, count, C)."""
 
-    def __init__(self, channels: int, eps: float, form: NormForm, *, last: bool = False) -> None:
+    def __init__(self, old: nn.GroupNorm, form: NormForm, *, last: bool = False) -> None:
         super().__init__()
-        self.eps = eps
+        self.eps = old.eps
         self.form = form
         self.last = last
         if form == "linear":
-            self.register_buffer("share", torch.full((1, channels, *(() if last else (1, 1))), 1 / channels))
+            self.register_buffer("share", _share(old, (1, old.num_channels, *(() if last else (1, 1)))))
             self.share: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
@@ -64,3 +64,9 @@ class MapNorm(nn.Module):
         if self.last:
             return F.linear(x.mean(1, keepdim=True), self.share)
         return F.conv2d(x.mean((2, 3), keepdim=True), self.share)
+
+
+def _share(old: nn.LayerNorm | nn.GroupNorm, shape: tuple[int, ...]) -> Tensor:
+    """Return the weights of a mean over the channels."""
+    dtype = torch.float32 if old.weight is None else old.weight.dtype
+    return torch.full(shape, 1 / shape[1], dtype=dtype)

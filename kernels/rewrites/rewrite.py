@@ -17,7 +17,9 @@ from .table import Rules, rules_for
 def rewrite(module: nn.Module, target: str) -> nn.Module:
     """Return an equal module for a target (the name of a format); the given one stays as it is."""
     rules = rules_for(target)  # before the copy: a wrong name should cost nothing
-    return swap(fuse(module), rules).eval()
+    made = swap(fuse(module), rules)
+    made.eval()
+    return made
 
 
 def swap(module: nn.Module, rules: Rules) -> nn.Module:

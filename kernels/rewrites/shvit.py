@@ -22,7 +22,7 @@ class SingleHead(nn.Module):
     def __init__(self, old: SHSA, norm: NormForm, rows: bool) -> None:
         super().__init__()
         self.mixed = old.pdim
-        self.norm = MapNorm(old.pdim, old.pre_norm.eps, norm)
+        self.norm = MapNorm(old.pre_norm, norm)
         q, k, v = Affine.of(old.qkv).after(old.pre_norm).split(old.qk_dim, old.qk_dim, old.pdim)
         self.q, self.k, self.v = q.scaled(old.scale).pointwise(), k.pointwise(), v.pointwise()
         self.out = old.proj
