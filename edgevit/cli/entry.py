@@ -23,6 +23,7 @@ _LINES = {
     "export": "turn a model into a proven bundle",
     "verify": "prove a bundle again",
     "placement": "where a bundle's operators run, and which fall back",
+    "matrix": "prove a table of models, formats and precisions",
     "predict": "run a bundle on pictures or a video",
     "val": "measure a bundle's accuracy on a folder of pictures",
     "build": "build on the device what TensorRT needs there",
