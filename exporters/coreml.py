@@ -14,10 +14,10 @@ from typing import Any
 from edgevit.errors import ConversionError, UnsupportedError, missing
 from edgevit.progress import step
 
-from .coreml_camera import PROBABILITIES, camera_program, intake_of
+from .coreml_camera import CAMERA, PROBABILITIES, camera_program, intake_of
 from .coreml_compress import NEEDS, compress
 from .coreml_ops import more_operators
-from .coreml_package import add_labels, describe, save
+from .coreml_package import add_labels, describe, renumber, save
 from .quiet import converting, quiet
 from .recipe import Converted, Job, Traced
 from .versions import versions
@@ -26,7 +26,7 @@ FILE = "model.mlpackage"
 DEFAULT_TARGET = "iOS17"
 
 _ELSEWHERE = "Try --format onnx or litert, or --verbose for the whole story."
-_UNKNOWN = re.compile(r"op(?:erator)? '?([\w.:]+)'? not implemented|Unsupported fx node ([\w.]+)")
+_UNKNOWN = re.compile(r"op(?:erator)? '?([\w.:]+)'? not implemented|Unsupported fx node \S+ kind ([\w.]+)")
 
 
 def convert(traced: Traced, job: Job) -> Converted:
@@ -119,18 +119,19 @@ def _converted(traced: Traced, job: Job, target: str) -> Any:
 
 
 def _half() -> Any:
-    """Return fp16 for everything, with each operation called what its result is called.
+    """Return fp16 for the model, and fp32 for what the camera adds, as coremltools does with the image type's scale.
 
-    Fused operations (linear) have numbers for names, and fp16 names results by operations: torch's names would be lost.
+    Each operation is called what its result is called: fused ones (linear) have numbers for names, and fp16 names
+    results by operations, so torch's names would be lost.
     """
     import coremltools as ct
 
-    def named(operation: Any) -> bool:
+    def chosen(operation: Any) -> bool:
         if len(operation.outputs) == 1:
             operation.name = operation.outputs[0].name
-        return True
+        return not operation.name.startswith(f"{CAMERA}_")
 
-    return ct.transform.FP16ComputePrecision(op_selector=named)
+    return ct.transform.FP16ComputePrecision(op_selector=chosen)
 
 
 def unknown_operator(exc: BaseException) -> str | None:
@@ -140,6 +141,7 @@ def unknown_operator(exc: BaseException) -> str | None:
 
 
 def _finish(spec: Any, traced: Traced, job: Job) -> None:
+    renumber(spec)
     output, told = traced.outputs[0], job.metadata
     if len(job.spec.labels) == output.shape[-1]:
         add_labels(spec, job.spec.labels, PROBABILITIES, keep=output.name == PROBABILITIES)

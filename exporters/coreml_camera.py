@@ -1,9 +1,9 @@
 """Put a camera in front of a classifier and probabilities behind it, so that a Core ML file takes pictures as they are.
 
 Where one std serves all channels, Core ML's image type has room for it: one scale, a bias a channel. Otherwise the mean
-is subtracted and the spread divided out inside the graph, in this order: levels are whole numbers and stay exact in
-fp16, where multiplying first would round white to 1 in 500. (Folding the spread into the first convolution would push
-small weights below what fp16 resolves.)
+is subtracted and the spread divided out at the head of the graph, in fp32 like the image type's own arithmetic: in fp16
+it would be off by three thousandths at white. (Folding the spread into the first convolution would push small weights
+below what fp16 resolves.)
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from edgevit.spec import ImageSpec, OutputKind, Spec
 from .recipe import Traced
 
 PROBABILITIES = "probabilities"
+CAMERA = "camera"
+"""How the names of the camera's own layers begin."""
 _NO_NAME = re.compile(r"[^a-zA-Z0-9]+")
 
 
@@ -88,4 +90,4 @@ def _place(node: torch.fx.Node) -> str:
     """Return where in the model a layer stands, ``stages_0_blocks_1_ffn``; the camera's own stand in the camera."""
     stack = [path for path, _ in (node.meta.get("nn_module_stack") or {}).values()]
     inside = stack[-1].removeprefix("module").strip(".") if stack else ""
-    return _NO_NAME.sub("_", inside) or ("model" if len(stack) > 1 else "camera")
+    return _NO_NAME.sub("_", inside) or ("model" if len(stack) > 1 else CAMERA)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 
 from edgevit.errors import ConversionError
 
-from .mil_program import MilProgram, Node, Promise, of_model
+from .mil_program import MilProgram, Node, Promise, of_spec
 from .recipe import Job
 
 NEEDS = {"fp32": "iOS15", "fp16": "iOS15", "int8": "iOS16", "pal6": "iOS16", "w8a8": "iOS17", "int4": "iOS18"}
@@ -46,10 +47,11 @@ def _with_short_activations(model: Any, job: Job) -> Any:
 
     if job.calibration is None:
         raise ConversionError("8-bit activations were asked for without calibration pictures.")
-    name = model.get_spec().description.input[0].name
+    spec = model.get_spec()
+    name, program = spec.description.input[0].name, of_spec(spec, Path(model.weights_dir), job.model)
     levels = [np.ascontiguousarray(p.transpose(2, 0, 1))[None] for p in job.calibration.pixels(job.spec.image)]
     config = optimize.OpLinearQuantizerConfig(mode="linear_symmetric")
-    with _calibrated(of_model(model, job.model)):
+    with _calibrated(program):
         return optimize.linear_quantize_activations(
             model, optimize.OptimizationConfig(global_config=config), [{name: tensor} for tensor in levels]
         )

@@ -7,6 +7,7 @@ too. So its operation, ``classify``, is written into the program here, as the la
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 LABEL, BY_LABEL = "classLabel", "classLabel_probs"
 _OWN_KEYS = "com.github.apple.coremltools."
 _DATE = _OWN_KEYS + "conversion_date"
+_NUMBERED = re.compile(r"const_\d+(\D.*)?")
 _NAMESPACE = uuid.UUID("5f3a9b1e-6f0c-5c52-9d1d-2f5cf0a6f1c4")
 
 
@@ -81,6 +83,23 @@ def _describe_outputs(description: Any, others: Sequence[str]) -> None:
     description.predictedFeatureName, description.predictedProbabilitiesName = LABEL, BY_LABEL
 
 
+def renumber(spec: Any) -> None:
+    """Give the constants without names of their own the numbers of their order; coremltools counts in no fixed one."""
+    block, names = _main_block(spec), dict[str, str]()
+    for operation in block.operations:
+        for output in operation.outputs:
+            if numbered := _NUMBERED.fullmatch(output.name):
+                names[output.name] = f"const_{len(names)}{numbered[1] or ''}"
+    for operation in block.operations:
+        called = operation.attributes["name"].immediateValue.tensor.strings.values
+        called[:] = [names.get(name, name) for name in called]
+        arguments = [
+            a for given in operation.inputs.values() for a in given.arguments if a.WhichOneof("binding") == "name"
+        ]
+        for named in (*operation.outputs, *arguments):
+            named.name = names.get(named.name, named.name)
+
+
 def describe(spec: Any, told: Mapping[str, str], words: Mapping[str, str], features: Mapping[str, str]) -> None:
     """Write what Xcode shows: ``told`` for programs to read, ``words`` (author, license ...), what each tensor is."""
     metadata = spec.description.metadata
@@ -104,10 +123,7 @@ def save(spec: Any, weights_dir: str | None, path: Path) -> None:
     listing = path / "Manifest.json"
     data = json.loads(listing.read_text(encoding="utf-8"))
     names = {old: str(uuid.uuid5(_NAMESPACE, item["path"])) for old, item in data["itemInfoEntries"].items()}
-    data["itemInfoEntries"] = {names[old]: item for old, item in sorted(data["itemInfoEntries"].items(), key=_by_path)}
+    data["itemInfoEntries"] = {names[old]: item for old, item in data["itemInfoEntries"].items()}
     data["rootModelIdentifier"] = names[data["rootModelIdentifier"]]
-    listing.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-
-
-def _by_path(entry: tuple[str, Mapping[str, str]]) -> str:
-    return entry[1]["path"]
+    # Whoever opens a package with coremltools writes this file again: in these very bytes, or a seal would be broken.
+    listing.write_text(json.dumps(data, indent=4, sort_keys=True) + "\n", encoding="utf-8")

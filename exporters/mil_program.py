@@ -133,20 +133,22 @@ def read(path: Path, outputs: Sequence[str] | None = None) -> MilProgram:
             import coremltools as ct
     except ImportError as exc:
         raise missing("coremltools", "Evaluating a Core ML package", "coreml") from exc
+    spec = ct.proto.Model_pb2.Model()
     try:
-        model = ct.models.MLModel(str(path), skip_model_load=True)
+        # Not through MLModel: that one writes into the package when it opens it, and a bundle is sealed.
+        (model,) = path.glob("Data/*/*.mlmodel")
+        spec.ParseFromString(model.read_bytes())
     except Exception as exc:
         raise EngineError(f"{path.name} is no readable Core ML package: {reason(exc)}. Copy the bundle again.") from exc
-    return of_model(model, path.name, outputs)
+    return of_spec(spec, model.parent / "weights", path.name, outputs)
 
 
-def of_model(model: Any, name: str, outputs: Sequence[str] | None = None) -> MilProgram:
-    """Read the program of coremltools' model object."""
+def of_spec(spec: Any, weights: Path, name: str, outputs: Sequence[str] | None = None) -> MilProgram:
+    """Read the program of a model's description and its folder of weights."""
     from coremltools.converters.mil.frontend.milproto.load import load
 
     try:
-        spec = model.get_spec()
-        main = load(spec, spec.specificationVersion, model.weights_dir or "").functions["main"]
+        main = load(spec, spec.specificationVersion, str(weights)).functions["main"]
     except Exception as exc:
         raise EngineError(f"{name} holds no readable ML program: {reason(exc)}. Export the model again.") from exc
     return _prepared(main, outputs)
