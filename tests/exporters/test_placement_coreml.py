@@ -92,6 +92,22 @@ def test_casts_at_the_border_and_the_label_are_no_fallback(tmp_path: Path) -> No
     assert only(tmp_path, Made("cast", {"x": "image"}, "y", SHAPE), dtype="fp32").where == "CPU"
 
 
+def test_scaling_the_picture_in_front_of_fp16_is_no_fallback_and_fp32_behind_it_is(tmp_path: Path) -> None:
+    made = [
+        Made("mul", {"x": "image"}, "scaled", SHAPE, "fp32"),
+        Made("add", {"x": "scaled"}, "biased", SHAPE, "fp32"),
+        Made("cast", {"x": "biased"}, "half", SHAPE),
+        replace(CONV, inputs={"x": "half"}),
+        Made("cast", {"x": "conv_1"}, "whole", WIDE, "fp32"),
+        Made("mul", {"x": "whole"}, "late", WIDE, "fp32"),
+        Made("relu", {"x": "image"}, "early", SHAPE, "fp32"),
+    ]
+    placement = placed(save(tmp_path / "model.mlpackage", made, SHAPE, "fp32"))
+    where = {op.name: op.where for op in placement.views[0].ops}
+    assert [where[n] for n in ("scaled", "biased", "half", "conv_1")] == ["CPU", "CPU", "CPU", "Neural Engine"]
+    assert [op.name for op in placement.fallbacks] == ["late", "early"]
+
+
 def test_unpacking_weights_is_no_operation(tmp_path: Path) -> None:
     made = [
         Made("constexpr_lut_to_dense", {}, "w", (8, 3, 15, 15)),
