@@ -2,7 +2,7 @@
 # Needed: Python and make. With a C++ compiler the image kernels are native; without one numpy does their work.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint types wheel package-test arm bench weights system-deps clean distclean
+.PHONY: help demo test test-all lint types wheel package-test arm matrix matrix-check bench weights system-deps clean distclean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -49,6 +49,15 @@ arm: $(READY) ## run the kernels' tests and one model of each family on emulated
 
 bench: $(READY) ## print the tables of benchmarks/
 	for file in benchmarks/*.py; do $(PY) -m benchmarks.$$(basename $$file .py) || exit 1; done
+
+matrix: $(READY) ## prove all models in all formats, and write the data and the page (hours; go on by typing it again)
+	$(PY) -m edgevit matrix --out build/matrix.jsonl
+	$(PY) -m edgevit.exporters.matrix.ship build/matrix.jsonl
+
+# Which ten changes with every commit and every day: a shallow clone counts no commits, a tree without git has none.
+TURN = $(shell echo $$(($$(git rev-list --count HEAD 2>/dev/null || echo 0) + $$(date +%j | sed 's/^0*//'))))
+matrix-check: $(READY) ## prove ten cells of that table again, others each day
+	$(PY) -m edgevit matrix --check --cells 10 --rotate $(TURN)
 
 weights: $(READY) ## train the shipped model anew, into build/weights (15 minutes on two cores)
 	$(PY) -m edgevit.training.shapes --out build/weights

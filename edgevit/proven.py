@@ -21,8 +21,8 @@ SCHEMA = 1
 Verdict = Literal["proven", "runs", "refused", "unsupported", "failed", "crashed", "timeout", "memory", "not run"]
 VERDICTS: tuple[str, ...] = get_args(Verdict)
 """``proven``: made, run, and inside every gate that counts. ``runs``: made and run, but nothing could be gated, as with
-int8 of random weights. ``refused``: short of a gate. ``unsupported``: the converter cannot. ``failed``: all other
-faults, the engine's above all. ``crashed``, ``timeout``, ``memory``: the process ended so. ``not run``: a tool was absent."""
+int8 of random weights. ``refused``: short of a gate. ``unsupported``: the converter cannot. ``failed``: any other
+fault. ``crashed``, ``timeout``, ``memory``: the process ended so. ``not run``: a tool was absent."""
 
 
 @dataclass(frozen=True)
