@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +75,7 @@ def _contract(bundle: Bundle) -> list[tuple[str, str]]:
         ("size", size_text(bundle.size_bytes)),
         ("graphs", graphs),
         ("tensors", tensors),
+        *(("placement", text) for text in placement_texts(m.placement)),
         ("picture", picture_text(m.spec.image)),
         ("output", f"{m.spec.output} of {labels_text(m.spec.labels)}"),
         *(("note", note) for note in m.spec.notes),
@@ -108,6 +110,16 @@ def picture_text(image: ImageSpec) -> str:
         f"{size} (height x width) from the centre, {how} {resize} ({image.interpolation}{plain})\n"
         f"{image.color.upper()}, mean {numbers[0]}, std {numbers[1]}{inside}"
     )
+
+
+def placement_texts(placement: Mapping[str, Any]) -> list[str]:
+    """Say in a line a unit how many operators run where, and what falls back."""
+    lines = []
+    for view in placement.get("views", ()):
+        places = ", ".join(f"{count} on {where}" for where, count in view["places"].items())
+        back = ", ".join(f"{op['count']} {op['op']}" for op in view["fallbacks"])
+        lines.append(f"{view['unit']} ({view['basis']}): {places}" + (f"; falls back: {back}" if back else ""))
+    return lines
 
 
 def labels_text(labels: tuple[str, ...]) -> str:
