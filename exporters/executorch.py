@@ -1,0 +1,202 @@
+"""Make ExecuTorch's .pte files: the graph in the forms of executorch_forms.py, handed to one delegate, whole if it can.
+
+XNNPACK, the CPU's delegate, is the default and runs here. Core ML's and Vulkan's are made here and run on their devices
+only. fp16 computes in fp16 with float32 inputs and outputs. int8 is static, per channel, by PT2E.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import fx
+
+from edgevit.errors import ConversionError, UnsupportedError, missing, reason
+from edgevit.progress import step
+
+from .coreml import deployment_target
+from .coreml_ops import more_operators
+from .executorch_forms import FORMS
+from .executorch_half import half_filters, halved
+from .executorch_lean import lean_lowering, lean_partitioner
+from .executorch_passes import suited
+from .quiet import Noise, converting, quiet
+from .recipe import Converted, Job, Traced
+from .versions import versions
+
+FILE = "model.pte"
+_OPERATOR = re.compile(r"\b(?:aten|quantized_decomposed|dim_order_ops)[.:]+\w+")
+Partitioner = Callable[[Job], Any]
+
+
+@dataclass(frozen=True)
+class Backend:
+    """Name a delegate, the precisions it is made in here, and how its partitioner is built."""
+
+    title: str
+    precisions: tuple[str, ...]
+    partitioner: Partitioner
+    tools: tuple[str, ...] = ()
+    needs: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
+    """What has to be so while it is built."""
+
+
+def convert(traced: Traced, job: Job) -> Converted:
+    """Write ``model.pte`` for the job's delegate: ``xnnpack`` unless another is asked for."""
+    _check_tools(job.precision)
+    backend = _backend(job)
+    with step(job.progress, "rewrite for ExecuTorch"), converting(f"ExecuTorch's forms do not fit {job.model}"):
+        module = suited(traced.program, FORMS)
+    if job.precision == "int8":
+        with (
+            step(job.progress, "quantise to int8", "PT2E, per channel"),
+            converting(f"PT2E could not quantise {job.model}"),
+        ):
+            module = _quantised(module, traced.example, _calibration(traced, job))
+    if job.precision == "fp16" and backend is BACKENDS["xnnpack"]:
+        module = halved(module)
+    with step(job.progress, "lower to ExecuTorch", backend.title), quiet() as noise, backend.needs():
+        try:
+            made = _lowered(module, traced.example, backend.partitioner(job))
+        except Exception as exc:
+            raise ConversionError(_refusal(job.model, backend, exc, noise)) from exc
+    with converting(f"The ExecuTorch file of {job.model} cannot be written"):
+        (job.folder / FILE).write_bytes(made.buffer)
+    tools = versions(
+        "torch", "timm", "executorch", "torchao", *(("coremltools",) if "Core ML" in backend.title else ())
+    )
+    return Converted(FILE, traced.inputs, traced.outputs, tools, values=traced.values, notes=_told(made, backend))
+
+
+def _check_tools(precision: str) -> None:
+    try:
+        with quiet():
+            import executorch.exir  # noqa: F401
+
+            if precision == "int8":
+                import torchao.quantization.pt2e  # noqa: F401
+    except ImportError as exc:
+        raise missing(str(exc.name or "executorch"), "Exporting to ExecuTorch", "export") from exc
+
+
+def _backend(job: Job) -> Backend:
+    name = job.backend or "xnnpack"
+    if name not in BACKENDS:
+        raise UnsupportedError(
+            f"ExecuTorch has no backend '{name}' here; it has {', '.join(BACKENDS)}. Type: --backend xnnpack"
+        )
+    backend = BACKENDS[name]
+    if job.precision not in backend.precisions:
+        raise UnsupportedError(
+            f"{backend.title} is made in {', '.join(backend.precisions)} here, not in {job.precision}. "
+            f"Type: --precision {backend.precisions[0]}, or --backend xnnpack"
+        )
+    return backend
+
+
+def _calibration(traced: Traced, job: Job) -> Iterator[torch.Tensor]:
+    """Yield the calibration pictures as the graph takes them, a batch at a time."""
+    if job.calibration is None:
+        raise ConversionError("Static int8 was asked for without calibration pictures.")
+    rows = max(1, traced.inputs[0].shape[0])
+    for tensor in job.calibration.tensors(job.spec.image):
+        yield torch.from_numpy(np.repeat(tensor, rows, axis=0))
+
+
+def _quantised(module: fx.GraphModule, example: tuple[torch.Tensor, ...], pictures: Iterator[torch.Tensor]) -> Any:
+    """Quantise the convolutions and matrix products: their weights by channel, their inputs by what the pictures show.
+
+    Not everything (``set_global``): sums and products between them gain nothing here and lose accuracy.
+    """
+    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
+        XNNPACKQuantizer,
+        get_symmetric_quantization_config,
+    )
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+    kind = get_symmetric_quantization_config(is_per_channel=True)
+    quantizer = XNNPACKQuantizer()
+    for operator in (torch.ops.aten.linear.default, torch.ops.aten.conv2d.default):
+        quantizer.set_operator_type(operator, kind)
+    quantizer.set_filter_function(_is_worth_quantising)
+    program = torch.export.export(module, example, strict=False)  # the quantiser reads the shapes of all nodes
+    prepared = prepare_pt2e(program.module(check_guards=False), quantizer)
+    with torch.no_grad():
+        for picture in pictures:
+            prepared(picture)
+    return convert_pt2e(prepared)
+
+
+def _is_worth_quantising(node: fx.Node) -> bool:
+    """Leave the averages of a norm in float: they are layers with one output, and their squares need the range."""
+    weighted = node.target in (torch.ops.aten.linear.default, torch.ops.aten.conv2d.default)
+    return not weighted or cast(fx.Node, node.args[1]).meta["val"].shape[0] > 1
+
+
+def _lowered(module: Any, example: tuple[torch.Tensor, ...], partitioner: Any) -> Any:
+    """Lower a module in ExecuTorch's own order. Its checks of every step are off: the file is proven by running it."""
+    from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
+
+    program = torch.export.export(module, example, strict=False)
+    config = EdgeCompileConfig(_check_ir_validity=False)
+    with lean_lowering(), half_filters():
+        edge = to_edge_transform_and_lower(program, partitioner=[partitioner], compile_config=config)
+        return edge.to_executorch()
+
+
+def _xnnpack(job: Job) -> Any:
+    return lean_partitioner()
+
+
+def _coreml(job: Job) -> Any:
+    import coremltools as ct
+    from executorch.backends.apple.coreml.compiler import CoreMLBackend
+    from executorch.backends.apple.coreml.partition import CoreMLPartitioner
+
+    precision = ct.precision.FLOAT32 if job.precision == "fp32" else ct.precision.FLOAT16
+    specs = CoreMLBackend.generate_compile_specs(
+        compute_precision=precision, minimum_deployment_target=ct.target[deployment_target(job)]
+    )
+    return CoreMLPartitioner(compile_specs=specs)
+
+
+def _vulkan(job: Job) -> Any:
+    from executorch.backends.vulkan.partitioner.vulkan_partitioner import VulkanPartitioner
+
+    return VulkanPartitioner({"force_fp16": job.precision == "fp16"})
+
+
+BACKENDS: Mapping[str, Backend] = {
+    "xnnpack": Backend("XNNPACK (CPU)", ("fp32", "fp16", "int8"), _xnnpack),
+    "coreml": Backend("the Core ML delegate", ("fp16", "fp32"), _coreml, ("coremltools",), more_operators),
+    "vulkan": Backend("the Vulkan delegate", ("fp16", "fp32"), _vulkan),
+}
+
+
+def _told(made: Any, backend: Backend) -> dict[str, Any]:
+    """Tell what was delegated and what was not, counted in the program itself."""
+    plan = made.executorch_program.execution_plan[0]
+    calls = [instruction.instr_args for chain in plan.chains for instruction in chain.instructions]
+    delegated = [plan.delegates[c.delegate_index].id for c in calls if hasattr(c, "delegate_index")]
+    plain = Counter(plan.operators[c.op_index].name for c in calls if hasattr(c, "op_index"))
+    return {"backend": backend.title, "delegates": dict(Counter(delegated)), "plain_kernels": dict(plain)}
+
+
+def _refusal(model: str, backend: Backend, exc: BaseException, noise: Noise) -> str:
+    """Say in one sentence which operator it was, where the lowering names one, and what is nearest."""
+    told, cause = reason(exc), exc.__cause__
+    while cause is not None:  # ExecuTorch wraps the first error in the names of all its passes
+        told, cause = reason(cause), cause.__cause__
+    named = _OPERATOR.search(" ".join((told, str(exc), noise.text)))
+    where = f" at {named.group()}" if named and named.group() not in told else ""
+    other = "--format onnx or litert" if backend is BACKENDS["xnnpack"] else "--backend xnnpack"
+    return (
+        f"ExecuTorch cannot lower {model} for {backend.title}{where}: {told[:300].rstrip('.')}. "
+        f"Try {other}, or --verbose for the whole story."
+    )

@@ -1,0 +1,297 @@
+"""Say which operators have another, equal form that ExecuTorch's delegates know, and write that form.
+
+A form takes the walk, the node of the old graph (for its shapes) and its arguments in the new one; it returns what
+stands there now, or NotImplemented to leave the operator as it is. Every form is exact up to the order of sums.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import fx
+
+from .executorch_passes import Walk, shape
+
+_A = torch.ops.aten
+Form = Callable[[Walk, fx.Node, tuple[Any, ...]], Any]
+_BROADCAST = (_A.mul.Tensor, _A.add.Tensor, _A.sub.Tensor, _A.div.Tensor)
+_PICTURE = (2, 3)
+"""XNNPACK takes means over these dimensions of four only."""
+
+
+def argument(node: fx.Node, place: int, name: str, default: Any) -> Any:
+    """Return an argument of an old node by its place or its name."""
+    return node.args[place] if len(node.args) > place else node.kwargs.get(name, default)
+
+
+def nothing(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
+    """Drop an operator that does nothing in a finished net: dropout, alias, detach."""
+    return args[0]
+
+
+def no_padding(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
+    """Drop a pad by zero on every side; quantised, XNNPACK would not even load it (EfficientViT has one)."""
+    return NotImplemented if any(args[1]) else args[0]
+
+
+def broadcast(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
+    """Drop an expansion that is none, or that its users do by themselves."""
+    same = shape(node.args[0]) == shape(node)
+    elementwise = all(user.target in _BROADCAST and shape(user) == shape(node) for user in node.users)
+    return args[0] if same or elementwise else NotImplemented
+
+
+def slices(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
+    """Cut by slices: a split has several outputs, which XNNPACK does not take."""
+    dim, at, parts = argument(node, 2, "dim", 0), 0, []
+    for part in node.meta["val"]:
+        parts.append(walk.emit(_A.slice.Tensor, args[0], dim, at, at + part.shape[dim]))
+        at += part.shape[dim]
+    return parts
+
+
+def unbound(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
+    """Take a dimension apart by slices."""
+    dim = argument(node, 1, "dim", 0)
+    return [_picked(walk, args[0], dim, at, list(part.shape)) for at, part in enumerate(node.meta["val"])]
+
+
+def selected(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
+    """Pick one of a dimension by a slice."""
+    size = shape(node.args[0])[args[1]]
+    return _picked(walk, args[0], args[1], args[2] % size, shape(node))
+
+
+def _picked(walk: Walk, x: Any, dim: int, at: int, wanted: list[int]) -> fx.Proxy:
+    return walk.emit(_A.reshape.default, walk.emit(_A.slice.Tensor, x, dim, at, at + 1), wanted)
+
+
+def every_nth(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
+    """Take every n-th by a reshape and a slice: XNNPACK's slices have no step."""
+    step = argument(node, 4, "step", 1)
+    if step == 1:
+        return NotImplemented
+    before, after = shape(node.args[0]), shape(node)
+    dim = argument(node, 1, "dim", 0) % len(before)
+    if argument(node, 2, "start", 0) not in (0, None) or after[dim] != math.ceil(before[dim] / step):
+        return NotImplemented
+    x, missing = args[0], after[dim] * step - before[dim]
+    if missing:
+        x = walk.emit(_A.constant_pad_nd.default, x, [0, 0] * (len(before) - 1 - dim) + [0, missing], 0.0)
+    x = walk.emit(_A.reshape.default, x, [*before[:dim], after[dim], step, *before[dim + 1 :]])
+    return walk.emit(_A.reshape.default, walk.emit(_A.slice.Tensor, x, dim + 1, 0, 1), after)
+
+
+def reshaped(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
+    """Squeeze by a reshape, which is the one that XNNPACK knows."""
+    return walk.emit(_A.reshape.default, args[0], shape(node))
+
+
+def product(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
+    """Multiply stacks of matrices as one stack, without the expansions that a matmul is taken apart into."""
+    left, right = (walk.value(n) for n in node.args)
+    sizes = [shape(n) for n in node.args]
+    if left is not None and left.dim() == 2 and len(sizes[1]) > 2:  # (A X) is (X^T A^T)^T, a layer of weights A
+        turned = walk.emit(_A.transpose.int, args[1], -2, -1)
+        return walk.emit(_A.transpose.int, walk.emit(_A.linear.default, turned, args[0]), -2, -1)
+    if right is not None and right.dim() == 2:
+        return walk.emit(_A.linear.default, args[0], walk.constant(right.t()))
+    return _product(walk, args[0], sizes[0], args[1], sizes[1])
+
+
+def _product(walk: Walk, a: Any, a_shape: list[int], b: Any, b_shape: list[int]) -> Any:
+    if len(a_shape) < 3 or a_shape[:-2] != b_shape[:-2]:
+        return NotImplemented
+    if len(a_shape) == 3:
+        return walk.emit(_A.bmm.default, a, b)
+    flat = [walk.emit(_A.reshape.default, x, [-1, *sizes[-2:]]) for x, sizes in ((a, a_shape), (b, b_shape))]
+    return walk.emit(_A.reshape.default, walk.emit(_A.bmm.default, *flat), [*a_shape[:-1], b_shape[-1]])
+
+
+def softmax(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
+    """Take softmax over rows of a stack: of four dimensions XNNPACK may hold the channels last, and takes them instead.
+
+    Its partitioner does not look (ExecuTorch 1.5.1), so the stock recipe computes EfficientFormerV2 wrong.
+    """
+    sizes = shape(node)
+    if len(sizes) < 4 or args[1] not in (-1, len(sizes) - 1) or argument(node, 2, "dtype", None) is not None:
+        return NotImplemented
+    rows = walk.emit(_A.softmax.int, walk.emit(_A.reshape.default, args[0], [-1, *sizes[-2:]]), -1)
+    return walk.emit(_A.reshape.default, rows, sizes)
+
+
+def attention(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
+    """Take fused attention apart here: ExecuTorch's own way guards against rows that are all masked, at many nodes."""
+    query, key, value = args[:3]
+    q_shape, k_shape, v_shape = (shape(n) for n in node.args[:3])
+    plain = not argument(node, 5, "is_causal", False) and not node.kwargs.get("enable_gqa", False)
+    if not plain or argument(node, 3, "attn_mask", None) is not None or q_shape[:-2] != k_shape[:-2]:
+        return NotImplemented
+    scale = argument(node, 6, "scale", None) or q_shape[-1] ** -0.5
+    turned = walk.emit(_A.transpose.int, key, -2, -1)
+    query = walk.emit(_A.mul.Tensor, query, walk.constant(torch.tensor([scale]).to(node.meta["val"].dtype)))
+    scores = _product(walk, query, q_shape, turned, [*k_shape[:-2], k_shape[-1], k_shape[-2]])
+    rows = walk.emit(_A.reshape.default, scores, [-1, q_shape[-2], k_shape[-2]])
+    weights = walk.emit(_A.softmax.int, rows, -1)
+    return _product(walk, weights, [*q_shape[:-1], k_shape[-2]], value, v_shape)
+
+
+def mean(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
+    """Average as over a picture's height and width, whatever dimensions are meant."""
+    sizes = shape(node.args[0])
+    dims = sorted(d % len(sizes) for d in args[1])
+    if 0 in dims or node.kwargs.get("dtype") is not None:
+        return NotImplemented
+    if len(sizes) == 4 and tuple(dims) == _PICTURE:
+        averaged = walk.emit(_A.mean.dim, args[0], [2, 3], True)
+    else:
+        kept = [d for d in range(1, len(sizes)) if d not in dims]
+        turned = walk.emit(_A.permute.default, args[0], [0, *kept, *dims])
+        flat = [sizes[0], math.prod(sizes[d] for d in kept), math.prod(sizes[d] for d in dims), 1]
+        averaged = walk.emit(_A.mean.dim, walk.emit(_A.reshape.default, turned, flat), [2, 3], True)
+    return walk.emit(_A.reshape.default, averaged, shape(node))
+
+
+def pooled(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
+    """Pool to one pixel by a mean."""
+    return walk.emit(_A.mean.dim, args[0], [2, 3], True) if list(args[1]) == [1, 1] else NotImplemented
+
+
+def summed(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
+    """Sum over the last dimension by a product with ones: XNNPACK has no sum."""
+    sizes = shape(node.args[0])
+    if [d % len(sizes) for d in args[1]] != [len(sizes) - 1] or node.kwargs.get("dtype") is not None:
+        return NotImplemented
+    ones = walk.constant(torch.ones(1, sizes[-1]))
+    return walk.emit(_A.reshape.default, walk.emit(_A.linear.default, args[0], ones), shape(node))
+
+
+def group_norm(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
+    """Normalise over all channels at once by two means: XNNPACK has no group norm."""
+    weight, bias = (walk.value(argument(node, place, name, None)) for place, name in ((2, "weight"), (3, "bias")))
+    sizes, eps = shape(node.args[0]), argument(node, 4, "eps", 1e-5)
+    if args[1] != 1 or weight is None or bias is None or len(sizes) != 4:
+        return NotImplemented
+    flat = [sizes[0], 1, sizes[1] * sizes[2], sizes[3]]
+
+    def average(x: Any) -> fx.Proxy:
+        return walk.emit(_A.mean.dim, walk.emit(_A.reshape.default, x, flat), [2, 3], True)
+
+    centred = walk.emit(_A.sub.Tensor, args[0], average(args[0]))
+    variance = average(walk.emit(_A.mul.Tensor, centred, centred))
+    return _rescaled(walk, centred, variance, eps, weight.view(1, -1, 1, 1), bias.view(1, -1, 1, 1))
+
+
+def layer_norm(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
+    """Normalise the last dimension by two layers of equal weights: XNNPACK has neither the norm nor such a mean."""
+    weight, bias = (walk.value(argument(node, place, name, None)) for place, name in ((2, "weight"), (3, "bias")))
+    sizes, eps = shape(node.args[0]), argument(node, 4, "eps", 1e-5)
+    if list(args[1]) != sizes[-1:]:
+        return NotImplemented
+    dtype = node.meta["val"].dtype
+    weight = torch.ones(sizes[-1], dtype=dtype) if weight is None else weight
+    bias = torch.zeros(sizes[-1], dtype=dtype) if bias is None else bias
+    share = walk.constant(torch.full((1, sizes[-1]), 1 / sizes[-1], dtype=dtype))
+    centred = walk.emit(_A.sub.Tensor, args[0], walk.emit(_A.linear.default, args[0], share))
+    variance = walk.emit(_A.linear.default, walk.emit(_A.mul.Tensor, centred, centred), share)
+    return _rescaled(walk, centred, variance, eps, weight, bias)
+
+
+def _rescaled(walk: Walk, centred: Any, variance: Any, eps: float, weight: torch.Tensor, bias: torch.Tensor) -> Any:
+    shifted = walk.emit(_A.add.Tensor, variance, walk.constant(torch.tensor([eps]).to(weight.dtype)))
+    inverse = walk.emit(_A.rsqrt.default, shifted)
+    scale = walk.emit(_A.mul.Tensor, inverse, walk.constant(weight))
+    return walk.emit(_A.add.Tensor, walk.emit(_A.mul.Tensor, centred, scale), walk.constant(bias))
+
+
+def folded_convolution(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
+    """Take the BatchNorm behind a convolution into its weights."""
+    norm = _norm_behind(walk, node)
+    if norm is None:
+        return NotImplemented
+    weight, bias = walk.value(node.args[1]), walk.value(argument(node, 2, "bias", None))
+    gamma, beta, mean_, var = (walk.value(n) for n in norm.args[1:5])
+    assert weight is not None
+    assert mean_ is not None
+    assert var is not None
+    eps = argument(norm, 7, "eps", 1e-5)
+    factor = (var.double() + eps).rsqrt() * (1 if gamma is None else gamma.double())
+    shift = (0 if bias is None else bias.double()) - mean_.double()
+    new_bias = shift * factor + (0 if beta is None else beta.double())
+    new_weight = weight.double() * factor.view(-1, 1, 1, 1)
+    made = [walk.constant(t.to(weight.dtype)) for t in (new_weight, new_bias)]
+    return walk.emit(_A.conv2d.default, args[0], *made, *args[3:])
+
+
+def norm(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
+    """Drop a BatchNorm that the convolution in front of it took in."""
+    before = node.args[0]
+    return args[0] if isinstance(before, fx.Node) and _norm_behind(walk, before) is node else NotImplemented
+
+
+def _norm_behind(walk: Walk, node: fx.Node) -> fx.Node | None:
+    """Return the BatchNorm that is a convolution's only reader, if all its numbers are known."""
+    user = next(iter(node.users), None)
+    if node.target is not _A.conv2d.default or len(node.users) != 1 or user is None:
+        return None
+    if user.target is not _A.batch_norm.default or user.args[0] is not node or walk.value(node.args[1]) is None:
+        return None
+    given = [n for n in user.args[1:5] if n is not None]
+    return user if user.args[3] is not None and all(walk.value(n) is not None for n in given) else None
+
+
+def silu(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
+    """Take SiLU apart here: torch's own way computes it in float32, between two casts, whatever the graph says."""
+    if len(node.all_input_nodes[0].users) > 1 and node.target is _A.silu_.default:
+        return NotImplemented  # somebody else sees what it writes in place
+    return walk.emit(_A.mul.Tensor, args[0], walk.emit(_A.sigmoid.default, args[0]))
+
+
+def with_number(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
+    """Make a number a tensor of the type around it: left to ExecuTorch it becomes a float32, and a cast of that.
+
+    That cast is a plain kernel, so in fp16 each number would cut the graph in two.
+    """
+    if not isinstance(args[1], int | float) or node.kwargs:
+        return NotImplemented
+    return walk.emit(node.target, args[0], walk.constant(torch.tensor([args[1]]).to(node.meta["val"].dtype)))
+
+
+FORMS: Mapping[Any, Form] = {
+    _A.dropout.default: nothing,
+    _A.alias.default: nothing,
+    _A.detach.default: nothing,
+    _A.contiguous.default: nothing,
+    _A.pad.default: no_padding,
+    _A.constant_pad_nd.default: no_padding,
+    _A.expand.default: broadcast,
+    _A.expand_as.default: broadcast,
+    _A.split.Tensor: slices,
+    _A.split_with_sizes.default: slices,
+    _A.chunk.default: slices,
+    _A.unbind.int: unbound,
+    _A.select.int: selected,
+    _A.slice.Tensor: every_nth,
+    _A.squeeze.default: reshaped,
+    _A.squeeze.dim: reshaped,
+    _A.squeeze.dims: reshaped,
+    _A.matmul.default: product,
+    _A.softmax.int: softmax,
+    _A.scaled_dot_product_attention.default: attention,
+    _A.mean.dim: mean,
+    _A.adaptive_avg_pool2d.default: pooled,
+    _A.silu.default: silu,
+    _A.silu_.default: silu,
+    _A.add.Tensor: with_number,
+    _A.sub.Tensor: with_number,
+    _A.mul.Tensor: with_number,
+    _A.div.Tensor: with_number,
+    _A.sum.dim_IntList: summed,
+    _A.group_norm.default: group_norm,
+    _A.layer_norm.default: layer_norm,
+    _A.conv2d.default: folded_convolution,
+    _A.batch_norm.default: norm,
+}
