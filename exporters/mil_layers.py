@@ -32,8 +32,8 @@ Tensor = torch.Tensor
 _HALF_NAME = "_cast_fp16"
 _JUMP = 10.0
 """How many times the middle error of all layers an error must be to be called a jump."""
-_LEAST_JUMP = {False: 1e-4, True: 2e-2}
-"""And how large at least, in fp32 and in fp16: rounding alone gives less."""
+_LEAST_JUMP = {"fp32": 1e-4, "fp16": 2e-2, "int8": 5e-2, "pal6": 0.15, "w8a8": 0.2, "int4": 0.6}
+"""And how large at least: rounding and short weights alone move a layer by a quarter of that (measured)."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,12 @@ class Comparison:
     """Tell each layer's own error against a reference, in the order of the program."""
 
     layers: tuple[Layer, ...]
-    half: bool
+    precision: str
 
     @property
     def limit(self) -> float:
-        """Return the error above which a layer's is more than rounding."""
-        return max(_LEAST_JUMP[self.half], _JUMP * statistics.median(layer.figure for layer in self.layers))
+        """Return the error above which a layer's is more than its precision explains."""
+        return max(_LEAST_JUMP[self.precision], _JUMP * statistics.median(layer.figure for layer in self.layers))
 
     @property
     def worst(self) -> Layer:
@@ -82,7 +82,7 @@ class Comparison:
 
     @property
     def jumps(self) -> bool:
-        """Tell whether the worst layer's error is more than rounding."""
+        """Tell whether the worst layer's error is more than its precision explains."""
         return not self.worst.figure <= self.limit
 
 
@@ -100,7 +100,7 @@ def audit(package: Path, batches: Iterable[Mapping[str, Tensor]]) -> Audit:
     return Audit(tuple(Layer(_plain(name), *told) for name, told in peaks.items()))
 
 
-def against_torch(package: Path, traced: Traced, spec: Spec, pixels: Pixels) -> Comparison:
+def against_torch(package: Path, traced: Traced, spec: Spec, pixels: Pixels, precision: str) -> Comparison:
     """Hold a package against the graph it was made of, on pictures (N, h, w, 3); each layer's largest error counts."""
     program, evaluated = camera_program(traced, spec), read(package)
     intake = intake_of(spec.image, takes_levels=traced.values == "levels")
@@ -110,12 +110,12 @@ def against_torch(package: Path, traced: Traced, spec: Spec, pixels: Pixels) -> 
         wanted, called = _by_name(program, intake.numbers(levels)), {}
         for promised, made in zip(evaluated.outputs, program.graph_signature.user_outputs, strict=False):
             wanted[promised], called[promised] = wanted[made], made  # the file calls its outputs by what they are
-        seen.append(compare(evaluated, wanted, {name: levels}, called))
+        seen.append(compare(evaluated, wanted, {name: levels}, precision, called))
     largest = (max(same, key=lambda layer: layer.figure) for same in zip(*(c.layers for c in seen), strict=True))
-    return Comparison(tuple(largest), evaluated.half)
+    return Comparison(tuple(largest), precision)
 
 
-def against_package(package: Path, other: Path, inputs: Mapping[str, Tensor]) -> Comparison:
+def against_package(package: Path, other: Path, inputs: Mapping[str, Tensor], precision: str) -> Comparison:
     """Hold a package against another of the same model: fp16 against fp32, compressed against not."""
     wanted: dict[str, Tensor] = {}
 
@@ -123,33 +123,38 @@ def against_package(package: Path, other: Path, inputs: Mapping[str, Tensor]) ->
         wanted[_plain(promise.name)] = value
 
     read(other).evaluate(inputs, keep)
-    return compare(read(package), wanted, inputs)
+    return compare(read(package), wanted, inputs, precision)
 
 
 def compare(
     program: MilProgram,
     wanted: Mapping[str, Tensor],
     inputs: Mapping[str, Tensor],
+    precision: str,
     called: Mapping[str, str] | None = None,
 ) -> Comparison:
     """Evaluate a program and hold each layer that the reference knows against it, going on with the reference.
 
     ``called`` gives the names to tell for layers that the program calls otherwise.
     """
-    found = []
+    found, unpacked = [], set[str]()
 
     def watch(node: Node, promise: Promise, value: Tensor) -> Tensor | None:
+        if node.operation == "dequantize":
+            unpacked.add(promise.name)
         name = _plain(promise.name)
         right = wanted.get(name)
         if right is None or right.shape != value.shape or not value.is_floating_point():
             return None
+        if node.operation == "add" and unpacked.intersection(node.makes):
+            return None  # a sum of 8-bit activations is in a scale of its own, which the next quantize takes back
         found.append(Layer((called or {}).get(name, name), node.operation, _relative(right, value)))
         return right
 
     program.evaluate(inputs, watch)
     if not found:
         raise EngineError("The package has no layer that the reference knows by name; it was made of another model.")
-    return Comparison(tuple(found), program.half)
+    return Comparison(tuple(found), precision)
 
 
 def _relative(right: Tensor, value: Tensor) -> float:

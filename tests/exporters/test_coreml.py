@@ -395,6 +395,8 @@ def test_the_shipped_model_keeps_its_accuracy_in_every_precision(
     assert pictures.truth is not None
     right = answers(package, pixels).argmax(1) == np.array(pictures.truth)
     assert right.mean() >= least_accuracy
+    traced = trace("main", shapes.graphs["main"], "coreml", batch=1, dynamic=False)
+    assert not mil_layers.against_torch(package, traced, shapes.spec, pixels[:4], precision).jumps
 
 
 @pytest.mark.slow
@@ -407,6 +409,6 @@ def test_every_family_converts_and_calls_its_layers_as_torch_does(name: str, tmp
     pixels = np.stack(list(built_in(model.spec, most=4, split="verification").pixels(model.spec.image)))
     assert relative(answers(package, pixels), wanted(model, pixels)) < 4e-5
     traced = trace("main", model.graphs["main"], "coreml", batch=1, dynamic=False)
-    found = mil_layers.against_torch(package, traced, model.spec, pixels[:1])
+    found = mil_layers.against_torch(package, traced, model.spec, pixels[:1], "fp32")
     assert not found.jumps
     assert len(found.layers) > 0.3 * len(mil_program.read(package).nodes)

@@ -414,7 +414,7 @@ def change_weight(package: Path, name: str, by: float) -> None:
 def test_a_sound_package_has_no_layer_that_jumps(
     small: ModelDef, traced: Traced, packages: Mapping[str, Path], precision: str
 ) -> None:
-    found = mil_layers.against_torch(packages[precision], traced, small.spec, pixels())
+    found = mil_layers.against_torch(packages[precision], traced, small.spec, pixels(), precision)
     names = [layer.name for layer in found.layers]
     assert {"head_linear_1", "qkv_linear"} <= set(names)
     assert not found.jumps
@@ -428,12 +428,12 @@ def test_the_layer_of_a_changed_weight_is_named(
     changed = tmp_path / coreml.FILE
     shutil.copytree(packages["fp32"], changed)
     change_weight(changed, weight, 0.25)
-    found = mil_layers.against_torch(changed, traced, small.spec, pixels())
+    found = mil_layers.against_torch(changed, traced, small.spec, pixels(), "fp32")
     assert found.jumps
     assert found.worst.name == layer
     others = [other.figure for other in found.layers if other.name != layer]
     assert max(others) < 1e-4  # the error is told where it stands and nowhere behind
-    same = mil_layers.against_package(changed, packages["fp32"], {"image": levels_of(pixels(1)[0])})
+    same = mil_layers.against_package(changed, packages["fp32"], {"image": levels_of(pixels(1)[0])}, "fp32")
     assert same.jumps
     assert same.worst.name in (layer, "logits")
 
@@ -441,7 +441,7 @@ def test_the_layer_of_a_changed_weight_is_named(
 def test_a_package_of_another_model_is_not_compared(packages: Mapping[str, Path]) -> None:
     ready = mil_program.read(packages["fp32"])
     with pytest.raises(EngineError, match="another model"):
-        mil_layers.compare(ready, {"layer4": torch.zeros(1)}, {"image": levels_of(pixels(1)[0])})
+        mil_layers.compare(ready, {"layer4": torch.zeros(1)}, {"image": levels_of(pixels(1)[0])}, "fp32")
 
 
 def test_what_leaves_the_range_of_fp16_is_named(small: ModelDef, tmp_path: Path) -> None:
