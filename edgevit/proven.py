@@ -125,7 +125,7 @@ def parse(text: str, *, where: str) -> Proven:
         cells = tuple(map(Cell.of, table.tables("cells")))
         return Proven(cells, table.text("machine"), table.text("made"), table.words("tools"))
     except SchemaError as exc:
-        raise SchemaError(f"{where} cannot be read: {exc}. Type: make matrix") from exc
+        raise SchemaError(f"{where} cannot be read: {str(exc).rstrip('.')}. Type: make matrix") from exc
 
 
 def load(path: Path = FILE) -> Proven:

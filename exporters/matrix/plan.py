@@ -63,7 +63,7 @@ def _chosen(globs: Sequence[str]) -> tuple[Entry, ...]:
         if any(fnmatch.fnmatchcase(name, glob) for name in names):
             continue
         if _GLOB & set(glob) or not (glob in MODELS or glob.startswith("timm/")):
-            raise unknown_name("model of the matrix", glob, [*names, *MODELS], ask="edgevit matrix --models 'levit*'")
+            raise unknown_name("model of the matrix", glob, {*names, *MODELS}, ask="edgevit matrix --models 'levit*'")
         more[glob] = Entry(glob, glob, 0.0, 0)
     return tuple(e for e in known if any(fnmatch.fnmatchcase(e.name, glob) for glob in globs)) + tuple(more.values())
 
