@@ -39,6 +39,8 @@ class Format:
     """The first is what a user gets who names none."""
     spellings: Mapping[str, str] = field(default_factory=dict)
     """Other words for a precision, where the format's own world has them."""
+    backends: tuple[str, ...] = ()
+    """The delegates that files can be made for, the default first."""
 
 
 _COREML_PRECISIONS = ("fp16", "fp32", *PRECISIONS[2:])
@@ -52,7 +54,8 @@ FORMATS: Mapping[str, Format] = {
         Format("openvino", "OpenVINO IR", ".xml", ("ov", "ir"), "openvino", "openvino", "2024.6", "openvino", _VARIES),
         Format("coreml", "Core ML", ".mlpackage", _COREML_ALIASES, "coreml", "coremltools", "8.0", "coreml",
                precisions=_COREML_PRECISIONS, spellings={"w8a16": "int8"}),
-        Format("executorch", "ExecuTorch", ".pte", ("et", "pte"), "executorch", "executorch", "1.0", "executorch"),
+        Format("executorch", "ExecuTorch", ".pte", ("et", "pte"), "executorch", "executorch", "1.0", "executorch",
+               backends=("xnnpack", "coreml", "vulkan")),
         Format("tensorrt", "TensorRT", ".onnx", ("trt",), "tensorrt", "tensorrt", "8.2", "tensorrt", _VARIES, True),
     )
 }  # fmt: skip
@@ -77,6 +80,16 @@ def check_precision(target: Format, precision: str) -> str:
             f"Type: --precision {target.precisions[0]}"
         )
     return precision
+
+
+def check_backend(target: Format, backend: str | None) -> str | None:
+    """Return the delegate if files of the format can be made for it, else say which ones there are."""
+    if backend is None or backend in target.backends:
+        return backend
+    if not target.backends:
+        having = ", ".join(f.name for f in FORMATS.values() if f.backends)
+        raise UnsupportedError(f"{target.title} has no delegates to choose from; {having} has. Leave --backend out.")
+    raise unknown_name("backend", backend, target.backends, ask=f"--backend {'|'.join(target.backends)}")
 
 
 def older(version: str, minimum: str) -> bool:

@@ -17,6 +17,7 @@ import numpy as np
 from edgevit.bundle import Bundle, check_out, seal, staging
 from edgevit.devices import Device
 from edgevit.errors import RefusedError, UsageError
+from edgevit.formats import check_backend
 from edgevit.manifest import Manifest
 from edgevit.models import ModelDef, create_model
 from edgevit.models.create import size_of
@@ -49,6 +50,7 @@ def export(
     dynamic: bool = False,
     opset: int | None = None,
     uint8_input: bool = False,
+    backend: str | None = None,
     gates: Mapping[str, float] | None = None,
     out: str | Path | None = None,
     progress: Progress | None = None,
@@ -72,8 +74,9 @@ def export(
     target = choose_target(format, device, precision, opset)
     limits = agreement.limits_for(target.precision, gates)
     check_shape_options(target.format, batch, dynamic, opset)
+    check_backend(target.format, backend)
     name = model_or_name if isinstance(model_or_name, str) else model_or_name.name
-    place = Path(out) if out is not None else Path(default_out(name, target))
+    place = Path(out) if out is not None else Path(default_out(name, target, backend))
     check_out(place, force=force)
     of_name = {"weights": weights, "seed": seed, "num_classes": num_classes, "labels": labels, "mean": mean, "std": std}
     if not isinstance(model_or_name, str):
@@ -93,12 +96,15 @@ def export(
         name,
         {"format": target.format.name, "device": target.device.slug if target.device else None},
         {"precision": target.precision, **of_name, "calib": calib, "images": images, "imgsz": imgsz, "opset": opset},
-        {"batch": batch if batch != 1 else None, "dynamic": dynamic, "uint8_input": uint8_input, "gates": gates},
+        {"batch": batch if batch != 1 else None, "dynamic": dynamic, "uint8_input": uint8_input, "backend": backend},
+        {"gates": gates},
     )
     given = tuple(n for n in ("mean", "std") if of_name[n] is not None)
     named = frozenset(gates or ())
     plan = Plan(
-        model, target, limits, named, calibration, shown, pixels, command, given, uint8_input, progress, reference
+        *(model, target, limits, named, calibration, shown, pixels, command, given, uint8_input, backend),
+        progress=progress,
+        reference=reference,
     )
     with staging(place, force=force) as folder:
         traced, made = _convert(plan, folder, batch=batch, dynamic=dynamic)
@@ -139,6 +145,7 @@ def _convert(
         progress=plan.progress,
         device=plan.target.device,
         levels=inside is not None,
+        backend=plan.backend,
     )
     exporter = EXPORTERS.load(plan.target.format.name)
     traced, made = {}, {}

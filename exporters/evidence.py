@@ -23,7 +23,7 @@ from .pictures import PictureSet, golden_picture
 from .recipe import Converted, Traced
 from .reference import Reference
 from .report import Report
-from .stand_ins import open_file
+from .stand_ins import open_made
 from .target import Target
 
 _PREPROCESS = {"preprocess": "image/1"}
@@ -50,6 +50,7 @@ class Plan:
     command: str
     given: tuple[str, ...] = ()
     levels: bool = False
+    backend: str | None = None
     progress: Progress | None = None
     reference: Reference | None = None
 
@@ -65,7 +66,7 @@ def prove(
     with step(plan.progress, "ask the model in torch"):
         wanted = reference.answers(plan.pixels, plan.progress)
         noise = reference.noise_relative(plan.pixels)
-    opened = open_file(target.format.name, folder / main.file, graphs["main"])
+    opened = open_made(target.format.name, folder, main, graphs["main"])
     graphs["main"] = replace(graphs["main"], proof=opened.proof, stand_in=opened.stand_in)
     engine = opened.engine
     try:
@@ -75,6 +76,8 @@ def prove(
             golden = verify.golden_of(engine, graphs["main"], sample, spec.image)
     finally:
         engine.close()
+        if main.twin:
+            (folder / main.twin).unlink()
     figures = agreement.measure(wanted, got, noise_relative=noise, truth=plan.shown.truth)
     trained = plan.model.weights.trained
     gates = agreement.judge(figures, plan.limits, precision=target.precision, trained=trained, named=plan.named)

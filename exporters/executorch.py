@@ -7,6 +7,7 @@ only. fp16 computes in fp16 with float32 inputs and outputs. int8 is static, per
 from __future__ import annotations
 
 import contextlib
+import copy
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +32,10 @@ from .recipe import Converted, Job, Traced
 from .versions import versions
 
 FILE = "model.pte"
+CPU_FILE = "model-cpu.pte"
+"""The same net for the CPU, beside a file for a delegate that this machine has not: it proves the graph."""
+
+_TWIN = "twin.pte"
 _OPERATOR = re.compile(r"\b(?:aten|quantized_decomposed|dim_order_ops)[.:]+\w+")
 Partitioner = Callable[[Job], Any]
 
@@ -59,19 +64,27 @@ def convert(traced: Traced, job: Job) -> Converted:
             converting(f"PT2E could not quantise {job.model}"),
         ):
             module = _quantised(module, traced.example, _calibration(traced, job))
-    if job.precision == "fp16" and backend is BACKENDS["xnnpack"]:
-        module = halved(module)
+    made = _write(module, traced, job, backend, FILE)
+    notes = _told(made, backend)
+    if backend is not BACKENDS["xnnpack"]:  # no other delegate runs here; an app runs this where the phone has none
+        _write(module, traced, job, BACKENDS["xnnpack"], CPU_FILE)
+        notes["stand_in"] = CPU_FILE
+    tools = versions("torch", "timm", "executorch", *backend.tools, *(("torchao",) if job.precision == "int8" else ()))
+    return Converted(FILE, traced.inputs, traced.outputs, tools, values=traced.values, notes=notes)
+
+
+def _write(module: fx.GraphModule, traced: Traced, job: Job, backend: Backend, name: str) -> Any:
+    """Lower for one delegate, write the file, and return ExecuTorch's program."""
+    if job.precision == "fp16" and backend is BACKENDS["xnnpack"]:  # the others halve what they are given
+        module = halved(copy.deepcopy(module))
     with step(job.progress, "lower to ExecuTorch", backend.title), quiet() as noise, backend.needs():
         try:
             made = _lowered(module, traced.example, backend.partitioner(job))
         except Exception as exc:
             raise ConversionError(_refusal(job.model, backend, exc, noise)) from exc
     with converting(f"The ExecuTorch file of {job.model} cannot be written"):
-        (job.folder / FILE).write_bytes(made.buffer)
-    tools = versions(
-        "torch", "timm", "executorch", "torchao", *(("coremltools",) if "Core ML" in backend.title else ())
-    )
-    return Converted(FILE, traced.inputs, traced.outputs, tools, values=traced.values, notes=_told(made, backend))
+        (job.folder / name).write_bytes(made.buffer)
+    return made
 
 
 def _check_tools(precision: str) -> None:

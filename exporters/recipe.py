@@ -66,6 +66,8 @@ class Converted:
     tools: Mapping[str, str]
     layout: Layout = "nchw"
     values: Values = "normalised"
+    twin: str | None = None
+    """A file of the same graph that can run here where ``file`` cannot. It is proven in its place, then thrown away."""
     engine_minimum: str | None = None
     """The oldest engine that runs this file, where that is newer than the format's own."""
     notes: Mapping[str, Any] = field(default_factory=dict)

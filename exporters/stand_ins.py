@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from edgevit.formats import Format, find_format
 from edgevit.manifest import GraphFile, StandIn
@@ -26,6 +27,16 @@ class Opened:
     stand_in: StandIn | None = None
 
 
+class Made(Protocol):
+    """Name what a converter made."""
+
+    @property
+    def file(self) -> str: ...
+
+    @property
+    def twin(self) -> str | None: ...
+
+
 class InPlace:
     """Be another engine, and say in whose place."""
 
@@ -38,6 +49,17 @@ def open_file(format_name: str, path: Path, graph: GraphFile) -> Opened:
     """Open a file as verification does: exact fp32 arithmetic wherever the engine has a choice."""
     target = find_format(format_name)
     return _OPENERS.get(target.name, _own)(target, path, graph)
+
+
+def open_made(format_name: str, folder: Path, made: Made, graph: GraphFile) -> Opened:
+    """Open what a converter has just made: the file, or the twin that it left to be proven in the file's place."""
+    if made.twin is None:
+        return open_file(format_name, folder / made.file, graph)
+    title = find_format(format_name).title
+    engine = open_file(format_name, folder / made.twin, graph).engine
+    return Opened(
+        InPlace(engine, "the device's"), "graph-only", StandIn(f"{title} on the CPU, from the same graph", "executed")
+    )
 
 
 def _own(target: Format, path: Path, graph: GraphFile) -> Opened:

@@ -39,9 +39,10 @@ def choose_target(format: str | None, device: str | Device | None, precision: st
     return Target(target, check_precision(target, chosen), opset, facts)
 
 
-def default_out(name: str, target: Target) -> str:
-    """Return ``<model>-<format>-<precision>[-<device>]``."""
+def default_out(name: str, target: Target, backend: str | None = None) -> str:
+    """Return ``<model>-<format>-<precision>[-<backend>][-<device>]``; a format's own default is not said."""
     parts = [name.replace("/", "_"), target.format.name, target.precision]
+    parts += [backend] if backend and backend != target.format.backends[0] else []
     return "-".join([*parts, *([target.device.slug] if target.device else [])])
 
 

@@ -31,6 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     target.add_argument("--format", metavar="F", help=f"{', '.join(FORMATS)}, or an alias such as tflite, ort, ov")
     target.add_argument("--device", metavar="D", help="a device of 'edgevit devices', or a TOML file of your own")
     target.add_argument("--precision", metavar="P", help=f"{', '.join(PRECISIONS)} (the last three for Core ML)")
+    target.add_argument("--backend", metavar="B", help="ExecuTorch's delegate: xnnpack (default), coreml, vulkan")
     target.add_argument("--half", action="store_true", help="the same as --precision fp16")
     target.add_argument("--int8", action="store_true", help="the same as --precision int8")
     model = parser.add_argument_group("the model")
@@ -46,7 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     shape.add_argument("--dynamic", action="store_true", help="let the batch vary, where the format can")
     shape.add_argument("--opset", type=whole(9, 99), metavar="N", help="ONNX opset")
     shape.add_argument("--uint8-input", action="store_true", help="take bytes; mean and std go into the file")
-    shape.add_argument("--out", metavar="DIR", help="default: ./MODEL-FORMAT-PRECISION[-DEVICE]")
+    shape.add_argument("--out", metavar="DIR", help="default: ./MODEL-FORMAT-PRECISION[-BACKEND][-DEVICE]")
     shape.add_argument("--force", action="store_true", help="replace an older bundle there")
     proving = parser.add_argument_group("calibration and proof")
     proving.add_argument("--calib", metavar="DIR", help="pictures for int8 (and for the proof, without --images)")
@@ -95,6 +96,7 @@ def options_of(args: argparse.Namespace) -> dict[str, Any]:
         "dynamic": args.dynamic,
         "opset": args.opset,
         "uint8_input": args.uint8_input,
+        "backend": args.backend,
         "calib": args.calib,
         "images": args.images,
         "gates": gates or None,

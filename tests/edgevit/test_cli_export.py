@@ -63,7 +63,7 @@ def test_every_option_reaches_the_recipe(calls: Calls, monkeypatch: pytest.Monke
     words = (
         "export levit_128s --format tflite --device pixel-8 --int8 --weights w.pth --num-classes 7 --labels l.txt "
         "--mean 0.5 0.5 0.5 --std 0.2 0.2 0.3 --seed 3 --imgsz 256 192 --batch 4 --dynamic --opset 18 --uint8-input "
-        "--calib c --images i --gate relative=0.001 --gate top1=0.9 --out o --force --keep --threads 2"
+        "--backend vulkan --calib c --images i --gate relative=0.001 --gate top1=0.9 --out o --force --keep --threads 2"
     )
     assert main(words.split()) == 0
     assert calls == [
@@ -83,6 +83,7 @@ def test_every_option_reaches_the_recipe(calls: Calls, monkeypatch: pytest.Monke
             "dynamic": True,
             "opset": 18,
             "uint8_input": True,
+            "backend": "vulkan",
             "calib": "c",
             "images": "i",
             "gates": {"relative": 0.001, "top1": 0.9},
