@@ -49,7 +49,7 @@ class Reference:
         return float(np.median(np.abs(noisy - clean).max(1) / np.maximum(np.abs(clean).max(1), 1e-30)))
 
     def differences(self, image: ImageSpec) -> tuple[str, ...]:
-        """Say where a bundle's preprocessing is not that of the model's own card; layout and values are the file's affair."""
+        """Say where a bundle's preprocessing is not the card's own; layout and values are the file's affair."""
         own = replace(self.model.spec.image, layout=image.layout, values=image.values)
         pairs = {f.name: (getattr(image, f.name), getattr(own, f.name)) for f in fields(ImageSpec)}
         return tuple(

@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--golden", action="store_true", help="only its own golden sample")
     parser.add_argument("--images", metavar="DIR", help="pictures to compare on (default: built-in renders)")
     parser.add_argument("--weights", metavar="W", help="the weights it was made of: shipped, hub, a file, a URL")
-    parser.add_argument("--ignore-checksums", action="store_true", help="run a file that was changed, to see its effect")
+    parser.add_argument("--ignore-checksums", action="store_true", help="run a file that was changed all the same")
     parser.add_argument("--gate", type=assignment, action="append", metavar="NAME=VALUE", help="such as relative=1e-3")
 
 
