@@ -40,9 +40,11 @@ class Affine:
         """Answer with the mean over the output channels already subtracted."""
         return Affine(self.weight - self.weight.mean(0), self.bias - self.bias.mean(), self.dtype)
 
-    def scaled(self, factor: float) -> Affine:
-        """Answer ``factor`` times as much."""
-        return Affine(self.weight * factor, self.bias * factor, self.dtype)
+    def scaled(self, factor: float, stop: int | None = None) -> Affine:
+        """Answer ``factor`` times as much, in all channels or those before ``stop``."""
+        factors = torch.ones_like(self.bias)
+        factors[:stop] = factor
+        return Affine(self.weight * factors[:, None], self.bias * factors, self.dtype)
 
     def rows(self, start: int, stop: int) -> Affine:
         """Answer only the channels from ``start`` to ``stop``."""

@@ -39,8 +39,9 @@ class Head(nn.Module):
         height, width = x.shape[2:]
         q, k, v = self.local(self.q(x)), self.k(x), self.v(x)
         if self.rows:
-            q, k, v = (t.permute(0, 2, 3, 1).reshape(-1, height * width, t.shape[1]) for t in (q, k, v))
-            y: Tensor = (q @ k.transpose(1, 2) + self.bias).softmax(-1) @ v
+            # k stays channels first, for the reason that shvit.py gives.
+            q, v = (t.permute(0, 2, 3, 1).reshape(-1, height * width, t.shape[1]) for t in (q, v))
+            y: Tensor = (q @ k.flatten(2) + self.bias).softmax(-1) @ v
             return y.reshape(-1, height, width, self.values).permute(0, 3, 1, 2)
         q, k, v = q.flatten(2), k.flatten(2), v.flatten(2)
         y = v @ (q.transpose(1, 2) @ k + self.bias).softmax(-1).transpose(1, 2)

@@ -9,7 +9,7 @@ Shapes: tokens (N, count, C) for levit_*, maps (N, C, H, W) for levit_conv_*.
 from __future__ import annotations
 
 import torch
-from timm.models.levit import Attention, AttentionDownsample
+from timm.models.levit import Attention, AttentionDownsample, Downsample
 from torch import Tensor, nn
 
 from .affine import Affine, is_pointwise
@@ -26,9 +26,10 @@ class BiasedAttention(nn.Module):
         self.out = out
         self.maps = maps
 
-    def forward(self, q: Tensor, k: Tensor, v: Tensor, size_hw: tuple[int, int]) -> Tensor:
-        """Take layers' answers; ``size_hw`` is that of the answer as a map."""
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Take layers' answers; the answer lies as q does."""
         if self.maps:
+            size_hw = q.shape[2:]
             q, k, v = (t.reshape(-1, self.heads, t.shape[1] // self.heads, t.shape[2] * t.shape[3]) for t in (q, k, v))
             mixed: Tensor = v @ (q.transpose(2, 3) @ k + self.bias).softmax(-1).transpose(2, 3)
             mixed = mixed.reshape(-1, self.heads * mixed.shape[2], *size_hw)
@@ -51,12 +52,24 @@ class LevitAttention(nn.Module):
         make = Affine.pointwise if old.use_conv else Affine.linear
         self.q, self.k, self.v = make(q.scaled(old.scale)), make(k), make(v)
         self.attend = BiasedAttention(heads, _bias(old), old.proj, old.use_conv)
-        self.size_hw = (old.resolution[0], old.resolution[1])
 
     def forward(self, x: Tensor) -> Tensor:
         """Take and give tokens or maps."""
-        out: Tensor = self.attend(self.q(x), self.k(x), self.v(x), self.size_hw)
+        out: Tensor = self.attend(self.q(x), self.k(x), self.v(x))
         return out
+
+
+class Shrink(nn.Module):
+    """Be LeViT's Downsample for channels first: (N, C, 1, H * W) to fewer positions."""
+
+    def __init__(self, old: Downsample) -> None:
+        super().__init__()
+        self.stride, self.size_hw, self.pool = old.stride, old.resolution, old.pool
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.reshape(-1, x.shape[1], *self.size_hw)
+        x = x[:, :, :: self.stride, :: self.stride] if self.pool is None else self.pool(x)
+        return x.reshape(-1, x.shape[1], 1, x.shape[2] * x.shape[3])
 
 
 class LevitDownsample(nn.Module):
@@ -70,12 +83,10 @@ class LevitDownsample(nn.Module):
         self.fewer = old.q.down
         self.q, self.k, self.v = make(Affine.of(old.q.ln).scaled(old.scale)), make(k), make(v)
         self.attend = BiasedAttention(heads, _bias(old), old.proj, old.use_conv)
-        height, width = old.resolution
-        self.size_hw = ((height - 1) // old.stride + 1, (width - 1) // old.stride + 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Take and give tokens or maps."""
-        out: Tensor = self.attend(self.q(self.fewer(x)), self.k(x), self.v(x), self.size_hw)
+        out: Tensor = self.attend(self.q(self.fewer(x)), self.k(x), self.v(x))
         return out
 
 

@@ -37,8 +37,8 @@ class TokenLayer(nn.Module):
         out, last = Affine.of(attn.proj), Affine.of(old.mlp.fc2)
         if norm != "native":
             out, last = out.centred(), last.centred()
-        q, k, v = Affine.of(attn.qkv).after(old.norm1).split(*3 * [self.heads * self.head_dim])
-        self.q, self.k, self.v = q.scaled(attn.scale).linear(), k.linear(), v.linear()
+        channels = self.heads * self.head_dim
+        self.qkv = Affine.of(attn.qkv).after(old.norm1).scaled(attn.scale, stop=channels).linear()
         self.out = out.linear()
         self.norm1 = TokenNorm(old.norm1, norm)
         self.norm2 = TokenNorm(old.norm2, norm)
@@ -47,11 +47,12 @@ class TokenLayer(nn.Module):
         self.last = last.linear()
 
     def forward(self, x: Tensor, count: int) -> Tensor:
-        y = self.norm1(x)
-        q, k, v = (part(y).reshape(-1, count, self.heads, self.head_dim) for part in (self.q, self.k, self.v))
+        y, channels = self.qkv(self.norm1(x)), self.heads * self.head_dim
+        parts = (y[:, :channels], y[:, channels : 2 * channels], y[:, 2 * channels :])
+        q, k, v = (part.reshape(-1, count, self.heads, self.head_dim) for part in parts)
         scores = q.permute(0, 2, 1, 3) @ k.permute(0, 2, 3, 1)
         mixed = scores.softmax(-1) @ v.permute(0, 2, 1, 3)
-        x = x + self.out(mixed.permute(0, 2, 1, 3).reshape(-1, self.heads * self.head_dim))
+        x = x + self.out(mixed.permute(0, 2, 1, 3).reshape(-1, channels))
         out: Tensor = x + self.last(self.act(self.first(self.norm2(x))))
         return out
 

@@ -34,8 +34,10 @@ class SingleHead(nn.Module):
         y = self.norm(x[:, : self.mixed])
         q, k, v = self.q(y), self.k(y), self.v(y)
         if self.rows:
-            q, k, v = (t.permute(0, 2, 3, 1).reshape(-1, height * width, t.shape[1]) for t in (q, k, v))
-            y = (q @ k.transpose(1, 2)).softmax(-1) @ v
+            # k stays channels first: LiteRT makes q (positions, c) x k (positions, c) of one picture a FULLY_CONNECTED
+            # with weights that are no constant, which XNNPACK leaves behind, a delegate more for each.
+            q, v = (t.permute(0, 2, 3, 1).reshape(-1, height * width, t.shape[1]) for t in (q, v))
+            y = (q @ k.flatten(2)).softmax(-1) @ v
             y = y.reshape(-1, height, width, self.mixed).permute(0, 3, 1, 2)
         else:
             q, k, v = q.flatten(2), k.flatten(2), v.flatten(2)

@@ -17,6 +17,7 @@ from .efficientvit import cascade, windows
 from .levit import levit_attention, levit_downsample
 from .mobilevit import token_mobilevit
 from .mobilevitv2 import separable_mobilevit
+from .neural_engine import channel_levit, channel_mobilevit
 from .shvit import single_head
 
 Builder = Callable[[nn.Module], "nn.Module | None"]
@@ -48,6 +49,9 @@ RULES: Mapping[str, Rules] = {
     },
     "coreml": {
         **_EVERYWHERE,
+        levit.Levit: channel_levit,
+        levit.LevitDistilled: channel_levit,
+        mobilevit.MobileVitBlock: channel_mobilevit,
         mobilevit.MobileVitV2Block: partial(separable_mobilevit, norm="native", first=True),
         Attention: plain_attention,
     },

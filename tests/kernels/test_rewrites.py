@@ -21,6 +21,7 @@ from edgevit.kernels.rewrites import fuse, rewrite
 from edgevit.kernels.rewrites.rewrite import swap
 from edgevit.kernels.rewrites.table import RULES, Rules
 from edgevit.models import create_model
+from edgevit.models.live import make_live
 
 TARGETS = sorted(RULES)
 MODELS = (
@@ -194,6 +195,19 @@ def test_plain_attention_equals_the_fused_one(target: str, masked: bool) -> None
     mask = torch.rand(7, 7, dtype=torch.float64) if masked else None
     with torch.no_grad():
         torch.testing.assert_close(made(x, attn_mask=mask), module(x, attn_mask=mask), rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("target", ["coreml", "onnx"])
+@pytest.mark.parametrize("down", ["subsample", "pool"])
+@pytest.mark.parametrize("kind", [levit.Levit, levit.LevitDistilled])
+def test_a_small_levit_channels_first(target: str, down: str, kind: type[levit.Levit]) -> None:
+    options = {"embed_dim": (16, 24), "depth": (1, 1), "num_heads": (2, 3), "down_op": down}
+    module = kind(img_size=(64, 96), key_dim=8, num_classes=10, **options)
+    make_live(module, input_size=(3, 64, 96))
+    made = rewrite(module, target)
+    rows = [part for part in made.modules() if isinstance(part, nn.Linear)]
+    assert (len(rows) <= 2) == (target == "coreml"), "only the heads are linear layers"
+    assert difference(module, made, torch.rand(2, 3, 64, 96)) <= 3e-6
 
 
 def test_the_given_module_stays_as_it_is() -> None:
