@@ -303,6 +303,19 @@ def test_a_child_that_swells_is_ended() -> None:
     assert "the limit is" in child.ending.reason
 
 
+def test_nobody_is_left_when_the_one_who_ordered_is_gone(tmp_path: Path) -> None:
+    pid = os.fork()
+    if pid == 0:
+        child = Child(hang, PATIENT, parent=-1)  # as if another process had adopted this one
+        (tmp_path / "child").write_text(str(child.pid))
+        list(child.messages(fresh=lambda m: True))
+        os._exit(0)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 1
+    left = Path("/proc", (tmp_path / "child").read_text(), "status")
+    assert not left.exists() or "Z (zombie)" in left.read_text()
+
+
 def test_the_memory_of_a_process_that_is_gone_is_nothing() -> None:
     assert resident_bytes(os.getpid()) > 10 << 20
     pid = os.fork()

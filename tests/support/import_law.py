@@ -44,7 +44,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "edgevit.exporters.verify": (*_WORKSHOP, "edgevit.runtime"),
     "edgevit.exporters.stand_ins": (*_WORKSHOP, "edgevit.runtime"),
     "edgevit.exporters.placement": (*_WORKSHOP, "edgevit.runtime"),
-    "edgevit.exporters.matrix": (*_WORKSHOP, "edgevit.runtime"),
+    "edgevit.exporters.matrix": (*_WORKSHOP, "edgevit.models", "edgevit.runtime"),
     "edgevit.apps": ("edgevit", "edgevit.cli", "edgevit.devices", "edgevit.kernels", "edgevit.runtime"),
 }
 """Room -> what it may import. A module belongs to the room with the longest name that fits; so does what it imports."""
