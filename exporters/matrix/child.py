@@ -85,6 +85,7 @@ class Child:
         """End the child where it is over a limit, and both of us where nobody listens any more."""
         if os.getppid() != self._parent:
             self._kill()
+            os.waitpid(self.pid, 0)
             os._exit(1)
         if seconds > self._limits.timeout_s:
             self.ending = Ending("timeout", f"not finished after {self._limits.timeout_s:.0f} s")
