@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -132,21 +133,23 @@ def _proved(work: Work, limits: Limits, core: int | None, stop: threading.Event)
         "memory_bytes": limits.memory_bytes,
     }
     left = list(work.cells)
-    process = subprocess.Popen(
-        (*WORKER, json.dumps(order)),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, **_ONE_THREAD},
-        start_new_session=True,
-    )
-    try:
-        for line in _lines(process, limits.timeout_s + _GRACE_S, stop):
-            cell = Cell.of(Table.of(json.loads(line), ""))
-            left.remove((cell.format, cell.precision))
-            yield cell
-    finally:
-        _end(process)
+    # All that a worker and the converters in it leave behind, when they are killed too, goes with this folder.
+    with tempfile.TemporaryDirectory(prefix="edgevit-matrix-", ignore_cleanup_errors=True) as folder:
+        process = subprocess.Popen(
+            (*WORKER, json.dumps(order)),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **_ONE_THREAD, "TMPDIR": folder},
+            start_new_session=True,
+        )
+        try:
+            for line in _lines(process, limits.timeout_s + _GRACE_S, stop):
+                cell = Cell.of(Table.of(json.loads(line), ""))
+                left.remove((cell.format, cell.precision))
+                yield cell
+        finally:
+            _end(process)
     if not stop.is_set():
         for format_name, precision in left:
             reason = f"the model's own process ended with {_how(process.returncode)}"

@@ -8,6 +8,7 @@ import math
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -507,6 +508,7 @@ STAND_IN = """
 import json, os, sys, time
 order = json.loads(sys.argv[1])
 open(os.path.join({folder!r}, str(os.getpid())), "w").write(order["model"])
+open(os.path.join(os.environ["TMPDIR"], "left behind"), "w").close()
 for format_name, precision in order["cells"]:
     if order["model"] == "dies" and precision == "fp16":
         os.abort()
@@ -521,14 +523,17 @@ PAIR = (("onnx", "fp32"), ("onnx", "fp16"))
 
 @pytest.fixture
 def processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Put a stand-in in the worker's place, and see afterwards that none of its processes is left."""
-    folder = tmp_path / "processes"
+    """Put a stand-in in the worker's place, and see afterwards that no process and no file of it is left."""
+    folder, rest = tmp_path / "processes", tmp_path / "rest"
     folder.mkdir()
+    rest.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(rest))
     monkeypatch.setattr(run_module, "WORKER", (sys.executable, "-c", STAND_IN.format(folder=str(folder))))
     yield folder
     for file in folder.iterdir():
         with pytest.raises(ProcessLookupError):
             os.kill(int(file.name), 0)
+    assert list(rest.iterdir()) == []
 
 
 def keys(*models: str) -> list[Key]:
