@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import re
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 from torch import fx
 
-from edgevit.errors import ConversionError, UnsupportedError, missing, reason
+from edgevit.errors import ConversionError, EdgevitError, UnsupportedError, missing, reason
 from edgevit.progress import step
 
 from .coreml import deployment_target
@@ -80,6 +81,9 @@ def _write(module: fx.GraphModule, traced: Traced, job: Job, backend: Backend, n
     with step(job.progress, "lower to ExecuTorch", backend.title), quiet() as noise, backend.needs():
         try:
             made = _lowered(module, traced.example, backend.partitioner(job))
+            _check_kernels(made)
+        except EdgevitError:
+            raise
         except Exception as exc:
             raise ConversionError(_refusal(job.model, backend, exc, noise)) from exc
     with converting(f"The ExecuTorch file of {job.model} cannot be written"):
@@ -190,6 +194,18 @@ BACKENDS: Mapping[str, Backend] = {
     "coreml": Backend("the Core ML delegate", ("fp16", "fp32"), _coreml, ("coremltools",), more_operators),
     "vulkan": Backend("the Vulkan delegate", ("fp16", "fp32"), _vulkan),
 }
+
+
+def _check_kernels(made: Any) -> None:
+    """Raise if an operator that was left over has no kernel: lowering lets it pass, and a phone would find out."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from executorch.extension.pybindings.portable_lib import _get_operator_names
+
+    plan = made.executorch_program.execution_plan[0]
+    left = {".".join(filter(None, (operator.name, operator.overload))) for operator in plan.operators}
+    if absent := sorted(left - set(_get_operator_names())):
+        raise LookupError(f"ExecuTorch has no kernel for {absent[0]}")
 
 
 def _told(made: Any, backend: Backend) -> dict[str, Any]:

@@ -132,7 +132,7 @@ def attention(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
         return NotImplemented
     scale = argument(node, 6, "scale", None) or q_shape[-1] ** -0.5
     turned = walk.emit(_A.transpose.int, key, -2, -1)
-    query = walk.emit(_A.mul.Tensor, query, walk.constant(torch.tensor([scale]).to(node.meta["val"].dtype)))
+    query = walk.emit(_A.mul.Tensor, query, _number(walk, node, scale))
     scores = _product(walk, query, q_shape, turned, [*k_shape[:-2], k_shape[-1], k_shape[-2]])
     rows = walk.emit(_A.reshape.default, scores, [-1, q_shape[-2], k_shape[-2]])
     weights = walk.emit(_A.softmax.int, rows, -1)
@@ -257,7 +257,11 @@ def with_number(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
     """
     if not isinstance(args[1], int | float) or node.kwargs:
         return NotImplemented
-    return walk.emit(node.target, args[0], walk.constant(torch.tensor([args[1]]).to(node.meta["val"].dtype)))
+    return walk.emit(node.target, args[0], _number(walk, node, args[1]))
+
+
+def _number(walk: Walk, node: fx.Node, value: float) -> fx.Proxy:
+    return walk.constant(torch.tensor([value] if shape(node) else value).to(node.meta["val"].dtype))
 
 
 FORMS: Mapping[Any, Form] = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ PLAIN = "plain kernels"
 """Where an operator runs that no delegate took."""
 
 _MARK, _HEADER = b"ET12", b"eh00"
-_PLANS, _INLINE, _SEGMENTS = 1, 3, 4
+_PLANS, _INLINE, _SEGMENTS, _CONSTANTS, _NAMED = 1, 3, 4, 5, 7
 _PLAN_CHAINS, _PLAN_OPERATORS, _PLAN_DELEGATES = 5, 6, 7
 _CHAIN_INSTRUCTIONS = 2
 _KERNEL_CALL, _DELEGATE_CALL = 1, 2
@@ -59,17 +59,34 @@ def delegation(path: Path) -> list[tuple[str, str, int]]:
 
 
 def read_contents(path: Path) -> Contents:
-    """Read a .pte file, or raise if it is none."""
+    """Read what a .pte file calls, or raise if it is none."""
+    return _read(path, _contents)
+
+
+def weight_bytes(path: Path) -> int:
+    """Add up the segments that hold weights: those of the delegates, and those of plain kernels."""
+    return _read(path, _weight_bytes)
+
+
+def _read(path: Path, reader: Callable[[memoryview, Table], _T]) -> _T:
     try:
-        return _contents(memoryview(path.read_bytes()))
+        data = memoryview(path.read_bytes())
+        if bytes(data[4:8]) != _MARK:
+            raise ValueError("it does not begin as one")
+        return reader(data, _root(data))
     except (struct.error, ValueError, OSError) as exc:
         raise BundleError(f"{path.name} is not a readable ExecuTorch file ({exc}). Copy the bundle again.") from exc
 
 
-def _contents(data: memoryview) -> Contents:
-    if bytes(data[4:8]) != _MARK:
-        raise ValueError("it does not begin as one")
-    program = _root(data)
+def _weight_bytes(data: memoryview, program: Table) -> int:
+    segments = program.tables(_SEGMENTS)
+    places = {entry.number(1, "I") for entry in program.tables(_NAMED)}
+    if program.has(_CONSTANTS):
+        places.add(program.table(_CONSTANTS).number(0, "I"))
+    return sum(_at(segments, place).number(1, "Q") for place in places)
+
+
+def _contents(data: memoryview, program: Table) -> Contents:
     base = struct.unpack_from("<Q", data, 24)[0] if bytes(data[8:12]) == _HEADER else 0
     delegates: list[str] = []
     operators: Counter[tuple[str, str]] = Counter()
@@ -125,6 +142,10 @@ class Table:
         self._data, self._at, self._budget = data, at, budget
         self._index = at - self._read("i", at)
         self._fields = (self._read("H", self._index) - 4) // 2
+
+    def has(self, field: int) -> bool:
+        """Tell whether a field is there."""
+        return self._place(field) != 0
 
     def number(self, field: int, kind: str) -> int:
         """Return a number of a struct kind, 0 where the field is left out."""
