@@ -46,7 +46,8 @@ def _tolerant(cast: Any) -> Any:
 
         value = _get_inputs(context, node, expected=1)[0].val
         if not isinstance(value, np.ndarray) or value.ndim == 0 or value.size != 1:
-            return cast(context, node, dtype, dtype_name)
-        return context.add(Builder.const(val=dtype(value.item()), name=node.name), node.name)
+            cast(context, node, dtype, dtype_name)
+        else:
+            context.add(Builder.const(val=dtype(value.item()), name=node.name), node.name)
 
     return cast_constant

@@ -7,24 +7,19 @@ stands there now, or NotImplemented to leave the operator as it is. Every form i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import fx
 
-from .executorch_passes import Walk, shape
+from .executorch_norms import folded_convolution, group_norm, layer_norm, norm
+from .executorch_passes import Form, Walk, argument, shape
 
 _A = torch.ops.aten
-Form = Callable[[Walk, fx.Node, tuple[Any, ...]], Any]
 _BROADCAST = (_A.mul.Tensor, _A.add.Tensor, _A.sub.Tensor, _A.div.Tensor)
 _PICTURE = (2, 3)
 """XNNPACK takes means over these dimensions of four only."""
-
-
-def argument(node: fx.Node, place: int, name: str, default: Any) -> Any:
-    """Return an argument of an old node by its place or its name."""
-    return node.args[place] if len(node.args) > place else node.kwargs.get(name, default)
 
 
 def nothing(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
@@ -167,80 +162,6 @@ def summed(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
         return NotImplemented
     ones = walk.constant(torch.ones(1, sizes[-1]))
     return walk.emit(_A.reshape.default, walk.emit(_A.linear.default, args[0], ones), shape(node))
-
-
-def group_norm(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
-    """Normalise over all channels at once by two means: XNNPACK has no group norm."""
-    weight, bias = (walk.value(argument(node, place, name, None)) for place, name in ((2, "weight"), (3, "bias")))
-    sizes, eps = shape(node.args[0]), argument(node, 4, "eps", 1e-5)
-    if args[1] != 1 or weight is None or bias is None or len(sizes) != 4:
-        return NotImplemented
-    flat = [sizes[0], 1, sizes[1] * sizes[2], sizes[3]]
-
-    def average(x: Any) -> fx.Proxy:
-        return walk.emit(_A.mean.dim, walk.emit(_A.reshape.default, x, flat), [2, 3], True)
-
-    centred = walk.emit(_A.sub.Tensor, args[0], average(args[0]))
-    variance = average(walk.emit(_A.mul.Tensor, centred, centred))
-    return _rescaled(walk, centred, variance, eps, weight.view(1, -1, 1, 1), bias.view(1, -1, 1, 1))
-
-
-def layer_norm(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
-    """Normalise the last dimension by two layers of equal weights: XNNPACK has neither the norm nor such a mean."""
-    weight, bias = (walk.value(argument(node, place, name, None)) for place, name in ((2, "weight"), (3, "bias")))
-    sizes, eps = shape(node.args[0]), argument(node, 4, "eps", 1e-5)
-    if list(args[1]) != sizes[-1:]:
-        return NotImplemented
-    dtype = node.meta["val"].dtype
-    weight = torch.ones(sizes[-1], dtype=dtype) if weight is None else weight
-    bias = torch.zeros(sizes[-1], dtype=dtype) if bias is None else bias
-    share = walk.constant(torch.full((1, sizes[-1]), 1 / sizes[-1], dtype=dtype))
-    centred = walk.emit(_A.sub.Tensor, args[0], walk.emit(_A.linear.default, args[0], share))
-    variance = walk.emit(_A.linear.default, walk.emit(_A.mul.Tensor, centred, centred), share)
-    return _rescaled(walk, centred, variance, eps, weight, bias)
-
-
-def _rescaled(walk: Walk, centred: Any, variance: Any, eps: float, weight: torch.Tensor, bias: torch.Tensor) -> Any:
-    shifted = walk.emit(_A.add.Tensor, variance, walk.constant(torch.tensor([eps]).to(weight.dtype)))
-    inverse = walk.emit(_A.rsqrt.default, shifted)
-    scale = walk.emit(_A.mul.Tensor, inverse, walk.constant(weight))
-    return walk.emit(_A.add.Tensor, walk.emit(_A.mul.Tensor, centred, scale), walk.constant(bias))
-
-
-def folded_convolution(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
-    """Take the BatchNorm behind a convolution into its weights."""
-    norm = _norm_behind(walk, node)
-    if norm is None:
-        return NotImplemented
-    weight, bias = walk.value(node.args[1]), walk.value(argument(node, 2, "bias", None))
-    gamma, beta, mean_, var = (walk.value(n) for n in norm.args[1:5])
-    assert weight is not None
-    assert mean_ is not None
-    assert var is not None
-    eps = argument(norm, 7, "eps", 1e-5)
-    factor = (var.double() + eps).rsqrt() * (1 if gamma is None else gamma.double())
-    shift = (0 if bias is None else bias.double()) - mean_.double()
-    new_bias = shift * factor + (0 if beta is None else beta.double())
-    new_weight = weight.double() * factor.view(-1, 1, 1, 1)
-    made = [walk.constant(t.to(weight.dtype)) for t in (new_weight, new_bias)]
-    return walk.emit(_A.conv2d.default, args[0], *made, *args[3:])
-
-
-def norm(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
-    """Drop a BatchNorm that the convolution in front of it took in."""
-    before = node.args[0]
-    return args[0] if isinstance(before, fx.Node) and _norm_behind(walk, before) is node else NotImplemented
-
-
-def _norm_behind(walk: Walk, node: fx.Node) -> fx.Node | None:
-    """Return the BatchNorm that is a convolution's only reader, if all its numbers are known."""
-    user = next(iter(node.users), None)
-    if node.target is not _A.conv2d.default or len(node.users) != 1 or user is None:
-        return None
-    if user.target is not _A.batch_norm.default or user.args[0] is not node or walk.value(node.args[1]) is None:
-        return None
-    given = [n for n in user.args[1:5] if n is not None]
-    return user if user.args[3] is not None and all(walk.value(n) is not None for n in given) else None
 
 
 def silu(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:

@@ -45,7 +45,7 @@ def lean_lowering() -> Iterator[None]:
     class Lean(usual):  # type: ignore[misc, valid-type]
         def __init__(self, exported_program: torch.export.ExportedProgram, passes: Any = None) -> None:
             super().__init__(exported_program, passes)
-            self.passes = [p for p in self.passes if _has_work(p.__name__, exported_program)]
+            self.passes: list[Any] = [p for p in self.passes if _has_work(p.__name__, exported_program)]
 
     with contextlib.ExitStack() as stack:
         stack.callback(setattr, xnnpack_preprocess, "XNNPACKPassManager", usual)

@@ -64,7 +64,9 @@ class Walk(fx.Transformer):
     def emit(self, target: Any, *args: Any, **kwargs: Any) -> fx.Proxy:
         """Add one operator to the new graph. A reshape of a reshape is one."""
         if target is _RESHAPE and isinstance(args[0], fx.Proxy) and args[0].node.target in (_RESHAPE, _VIEW):
-            args = (fx.Proxy(args[0].node.args[0], self.tracer), *args[1:])
+            before = args[0].node.args[0]
+            assert isinstance(before, fx.Node)
+            args = (fx.Proxy(before, self.tracer), *args[1:])
         proxy: fx.Proxy = self.tracer.create_proxy("call_function", target, args, kwargs)
         return proxy
 
@@ -96,3 +98,8 @@ class Walk(fx.Transformer):
 def shape(node: Any) -> list[int]:
     """Return the shape of a node of the old graph."""
     return list(node.meta["val"].shape)
+
+
+def argument(node: fx.Node, place: int, name: str, default: Any) -> Any:
+    """Return an argument of an old node by its place or its name."""
+    return node.args[place] if len(node.args) > place else node.kwargs.get(name, default)

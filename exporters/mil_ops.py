@@ -62,7 +62,8 @@ def _gelu(a: Values, node: Written) -> Tensor:
 
 def _expand_dims(a: Values, node: Written) -> Tensor:
     axes = [axis % len(node.size_of()) for axis in node.plain("axes")]
-    return functools.reduce(torch.unsqueeze, sorted(axes), a["x"])
+    spread: Tensor = functools.reduce(torch.unsqueeze, sorted(axes), a["x"])
+    return spread
 
 
 def _split(a: Values, node: Written) -> Sequence[Tensor]:
@@ -100,7 +101,7 @@ def _l2_norm(a: Values, node: Written) -> Tensor:
 
 
 def _slice_by_index(a: Values, node: Written) -> Tensor:
-    x = a["x"]
+    x: Tensor = a["x"]
     begin, end, steps = node.plain("begin"), node.plain("end"), node.plain("stride") or [1] * x.dim()
     from_start, to_end, single = (
         node.plain(f"{name}_mask") or [False] * x.dim() for name in ("begin", "end", "squeeze")
@@ -127,7 +128,7 @@ def _gather(a: Values, node: Written) -> Tensor:
     x, indices = a["x"], a["indices"].long()
     axis = node.plain("axis", 0) % x.dim()
     indices = torch.where(indices < 0, indices + x.shape[axis], indices)
-    picked = x.index_select(axis, indices.reshape(-1))
+    picked: Tensor = x.index_select(axis, indices.reshape(-1))
     return picked.reshape(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
 
 

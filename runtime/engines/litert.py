@@ -131,7 +131,7 @@ def _details(details: list[dict[str, Any]], names: list[str]) -> Mapping[str, di
 
 
 def _to_file(value: Tensor, detail: Mapping[str, Any]) -> Tensor:
-    """Quantise an input that the file wants quantised. A scale of 0 says that its whole numbers are just that: levels."""
+    """Quantise an input that the file wants quantised. A scale of 0 says that its whole numbers are levels."""
     scale, zero = detail["quantization"]
     if not np.issubdtype(detail["dtype"], np.integer) or scale == 0:
         return value
