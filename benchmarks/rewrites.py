@@ -146,7 +146,7 @@ def timed(format_name: str, folder: Path, threads: int, clock: str) -> float:
 def _graph(path: Path) -> GraphFile:
     told = json.loads(path.read_text())
     inputs, outputs = (
-        tuple(TensorSpec(t["name"], tuple(t["shape"]), t["dtype"]) for t in told[kind]) for kind in ("inputs", "outputs")
+        tuple(TensorSpec(t["name"], tuple(t["shape"]), t["dtype"]) for t in told[k]) for k in ("inputs", "outputs")
     )
     return GraphFile(told["file"], told["entry"], inputs, outputs, "executed")
 

@@ -21,9 +21,7 @@ def culprit(bundle: Bundle, model: Reference, pixels: npt.NDArray[np.uint8]) -> 
     own = model.model
     traced = trace("main", own.graphs["main"], bundle.manifest.format, batch=1, dynamic=False)
     try:
-        found = against_torch(
-            bundle.graph_file(), traced, own.spec, pixels[:_PICTURES], bundle.manifest.precision
-        )
+        found = against_torch(bundle.graph_file(), traced, own.spec, pixels[:_PICTURES], bundle.manifest.precision)
     except EdgevitError as exc:
         return f"no layer could be named: {str(exc).rstrip('.')}"
     layer = found.worst
