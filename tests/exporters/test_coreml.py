@@ -401,13 +401,13 @@ def test_the_shipped_model_keeps_its_accuracy_in_every_precision(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["mobilevit_xxs", "mobilevitv2_050", "efficientvit_m0", "shvit_s1", "levit_128s",
-                                  "efficientformerv2_s0"])  # fmt: skip
+                                  "levit_conv_128s", "efficientformerv2_s0"])  # fmt: skip
 def test_every_family_converts_and_calls_its_layers_as_torch_does(name: str, tmp_path: Path) -> None:
     torch.set_num_threads(1)
     model = create_model(name, "random")
     package, _ = make(model, tmp_path)
     pixels = np.stack(list(built_in(model.spec, most=4, split="verification").pixels(model.spec.image)))
-    assert relative(answers(package, pixels), wanted(model, pixels)) < 4e-5
+    assert relative(answers(package, pixels), wanted(model, pixels)) <= 2e-5
     traced = trace("main", model.graphs["main"], "coreml", batch=1, dynamic=False)
     found = mil_layers.against_torch(package, traced, model.spec, pixels[:1], "fp32")
     assert not found.jumps

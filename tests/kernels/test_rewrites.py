@@ -81,7 +81,8 @@ def test_every_family_answers_the_same_for_every_target(name: str) -> None:
     module, x = live(name)
     for target in TARGETS:
         made = rewrite(module, target)
-        assert not kinds(made) & set(RULES[target]), "a module of timm's is left that the table swaps"
+        left = {type(part) for part in made.modules() if part is not made}  # a whole net may keep its class
+        assert not left & set(RULES[target]), "a module of timm's is left that the table swaps"
         assert difference(module, made, x) <= 3e-6, target
 
 
