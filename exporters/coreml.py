@@ -18,14 +18,14 @@ from .coreml_camera import CAMERA, PROBABILITIES, camera_program, intake_of
 from .coreml_compress import NEEDS, compress
 from .coreml_ops import more_operators
 from .coreml_package import add_labels, describe, renumber, save
-from .quiet import converting, quiet
+from .quiet import converting, quiet, sentence
 from .recipe import Converted, Job, Traced
 from .versions import versions
 
 FILE = "model.mlpackage"
 DEFAULT_TARGET = "iOS17"
 
-_ELSEWHERE = "Try --format onnx or litert, or --verbose for the whole story."
+_ELSEWHERE = "Try --format onnx or litert"
 _UNKNOWN = re.compile(r"op(?:erator)? '?([\w.:]+)'? not implemented|Unsupported fx node \S+ kind ([\w.]+)")
 
 
@@ -47,10 +47,10 @@ def convert(traced: Traced, job: Job) -> Converted:
     if job.precision not in ("fp32", "fp16"):
         with (
             step(job.progress, f"convert to {job.precision}"),
-            converting(f"coremltools could not make {job.precision} of {job.model}", " Try --precision fp16."),
+            converting(f"coremltools could not make {job.precision} of {job.model}", "Try --precision fp16"),
         ):
             model = compress(model, job)
-    with converting(f"The Core ML package of {job.model} cannot be written"):
+    with converting(f"The Core ML package of {job.model} cannot be written", _ELSEWHERE):
         spec = model.get_spec()
         _finish(spec, traced, job)
         save(spec, model.weights_dir, job.folder / FILE)
@@ -96,7 +96,7 @@ def _converted(traced: Traced, job: Job, target: str) -> Any:
     intake = intake_of(image, takes_levels=traced.values == "levels")
     layout = ct.colorlayout.RGB if image.color == "rgb" else ct.colorlayout.BGR
     names = [traced.outputs[0].name, PROBABILITIES] if job.spec.output == "logits" else [traced.outputs[0].name]
-    with converting(f"Core ML cannot express {job.model}", f" {_ELSEWHERE}"), more_operators():
+    with converting(f"Core ML cannot express {job.model}", _ELSEWHERE), more_operators():
         program = camera_program(traced, job.spec)
         try:
             return ct.convert(
@@ -112,9 +112,8 @@ def _converted(traced: Traced, job: Job, target: str) -> Any:
             )
         except Exception as exc:
             if operator := unknown_operator(exc):
-                raise ConversionError(
-                    f"Core ML cannot express {job.model}: coremltools has no form of torch's '{operator}'. {_ELSEWHERE}"
-                ) from exc
+                told = f"coremltools has no form of torch's '{operator}'"
+                raise ConversionError(sentence(f"Core ML cannot express {job.model}", told, _ELSEWHERE)) from exc
             raise
 
 

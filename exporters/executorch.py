@@ -19,16 +19,17 @@ import numpy as np
 import torch
 from torch import fx
 
-from edgevit.errors import ConversionError, EdgevitError, UnsupportedError, missing, reason
+from edgevit.errors import ConversionError, UnsupportedError, missing, reason
 from edgevit.progress import step
 
 from .coreml import deployment_target
 from .coreml_ops import more_operators
+from .executorch_casts import written_casts
 from .executorch_forms import FORMS
 from .executorch_half import half_filters, halved
 from .executorch_lean import lean_lowering, lean_partitioner
 from .executorch_passes import suited
-from .quiet import Noise, converting, quiet
+from .quiet import Noise, converting, pass_on, quiet
 from .recipe import Converted, Job, Traced
 from .versions import versions
 
@@ -57,12 +58,15 @@ def convert(traced: Traced, job: Job) -> Converted:
     """Write ``model.pte`` for the job's delegate: ``xnnpack`` unless another is asked for."""
     _check_tools(job.precision)
     backend = _backend(job)
-    with step(job.progress, "rewrite for ExecuTorch"), converting(f"ExecuTorch's forms do not fit {job.model}"):
+    with (
+        step(job.progress, "rewrite for ExecuTorch"),
+        converting(f"ExecuTorch's forms do not fit {job.model}", "Try --format onnx"),
+    ):
         module = suited(traced.program, FORMS)
     if job.precision == "int8":
         with (
             step(job.progress, "quantise to int8", "PT2E, per channel"),
-            converting(f"PT2E could not quantise {job.model}"),
+            converting(f"PT2E could not quantise {job.model}", "Try --precision fp16"),
         ):
             module = _quantised(module, traced.example, _calibration(traced, job))
     made = _write(module, traced, job, backend, FILE)
@@ -82,11 +86,10 @@ def _write(module: fx.GraphModule, traced: Traced, job: Job, backend: Backend, n
         try:
             made = _lowered(module, traced.example, backend.partitioner(job))
             _check_kernels(made)
-        except EdgevitError:
-            raise
         except Exception as exc:
+            pass_on(exc)
             raise ConversionError(_refusal(job.model, backend, exc, noise)) from exc
-    with converting(f"The ExecuTorch file of {job.model} cannot be written"):
+    with converting(f"The ExecuTorch file of {job.model} cannot be written", "Try --format onnx"):
         (job.folder / name).write_bytes(made.buffer)
     return made
 
@@ -162,7 +165,7 @@ def _lowered(module: Any, example: tuple[torch.Tensor, ...], partitioner: Any) -
 
     program = torch.export.export(module, example, strict=False)
     config = EdgeCompileConfig(_check_ir_validity=False)
-    with lean_lowering(), half_filters():
+    with lean_lowering(), half_filters(), written_casts():
         edge = to_edge_transform_and_lower(program, partitioner=[partitioner], compile_config=config)
         return edge.to_executorch()
 

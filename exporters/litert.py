@@ -19,7 +19,7 @@ from edgevit.errors import ConversionError, missing
 from edgevit.progress import step
 from edgevit.spec import TensorSpec
 
-from .quiet import Noise, converting, quiet
+from .quiet import Noise, converting, pass_on, quiet, sentence
 from .recipe import Converted, Job, Traced
 from .tflite_metadata import annotate
 from .versions import versions
@@ -50,10 +50,10 @@ def convert(traced: Traced, job: Job) -> Converted:
     if job.precision != "fp32":
         with (
             step(job.progress, f"convert to {job.precision}"),
-            converting(f"ai-edge-quantizer could not make {job.precision} of {job.model}"),
+            converting(f"ai-edge-quantizer could not make {job.precision} of {job.model}", "Try --precision fp32"),
         ):
             _shrink(path, job)
-    with converting(f"The TFLite file of {job.model} cannot be given its metadata"):
+    with converting(f"The TFLite file of {job.model} cannot be given its metadata", "Try --format onnx"):
         annotate(path, job)
     inputs = tuple(_nhwc(t) for t in traced.inputs)
     tools = versions("torch", "timm", "litert-torch", "ai-edge-quantizer", "ai-edge-litert")
@@ -76,17 +76,16 @@ def _convert(traced: Traced, path: Path, job: Job, noise: Noise) -> None:
         # The vendor's door takes a module and traces it by itself; there is none for an exported program.
         litert_torch.convert(module, sample_kwargs=sample).export(str(path))
     except Exception as exc:
+        pass_on(exc)
         raise ConversionError(_refusal(job.model, exc, noise)) from exc
 
 
 def _refusal(model: str, exc: Exception, noise: Noise) -> str:
-    text = str(exc).strip() or noise.tail() or type(exc).__name__
+    text = str(exc).strip() or noise.last_line() or type(exc).__name__
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     told = next((line for line in lines if "error" in line.lower() or "not supported" in line.lower()), lines[0])
     told = _FOLDERS.sub("", told)
-    return (
-        f"LiteRT cannot express {model}: {told[:300]}. Try --format onnx or openvino, or --verbose for the whole story."
-    )
+    return sentence(f"LiteRT cannot express {model}", told, "Try --format onnx or openvino")
 
 
 def _shrink(path: Path, job: Job) -> None:

@@ -28,6 +28,7 @@ _FIRST_DYNAMO_OPSET = 18
 _FIRST_WITH_FUSED_ATTENTION = 14
 """Below it the TorchScript exporter does not know ``scaled_dot_product_attention``."""
 _SILENT = 4
+_ELSEWHERE = "Try --format openvino or litert"
 _LARGEST_MODEL_BYTES = 2_000_000_000
 
 
@@ -39,16 +40,16 @@ def convert(traced: Traced, job: Job) -> Converted:
     if job.precision == "fp16":
         with (
             step(job.progress, "convert to fp16"),
-            converting(f"ONNX Runtime's converter could not make fp16 of {job.model}"),
+            converting(f"ONNX Runtime's converter could not make fp16 of {job.model}", "Try --precision fp32"),
         ):
             onnx.save(_half(onnx.load(path)), path)
     if job.precision == "int8":
         with (
             step(job.progress, "quantise to int8", "static QDQ"),
-            converting(f"ONNX Runtime could not quantise {job.model}"),
+            converting(f"ONNX Runtime could not quantise {job.model}", "Try --precision fp16"),
         ):
             quantise(path, traced, job, static_options())
-    with converting(f"The ONNX file of {job.model} does not pass ONNX's own check"):
+    with converting(f"The ONNX file of {job.model} does not pass ONNX's own check", _ELSEWHERE):
         real = annotate(onnx, path, job)
     check_opset(real, job.opset)
     return Converted(FILE, traced.inputs, traced.outputs, versions(*PACKAGES), notes={"opset": real})
@@ -75,9 +76,15 @@ def write(traced: Traced, path: Path, opset: int, job: Job) -> None:
         )
     with (
         step(job.progress, "convert to ONNX", f"opset {opset}"),
-        converting(f"The ONNX exporter gave up on {job.model}"),
+        converting(f"The ONNX exporter gave up on {job.model}", _nearest(opset, job)),
     ):
         _export(traced, path, opset, job)
+
+
+def _nearest(opset: int, job: Job) -> str:
+    if opset < _FIRST_DYNAMO_OPSET:
+        return f"Try --opset {DEFAULT_OPSET}"  # the other exporter
+    return "Try without --dynamic" if job.dynamic else _ELSEWHERE
 
 
 def check_opset(real: int, asked: int | None) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from .recipe import Converted, Job, Tensor, Traced
 from .versions import versions
 
 FILE = "model.xml"
+_ELSEWHERE = "Try --format onnx"
+_CHUNK_BYTES = 1 << 20
 
 
 def convert(traced: Traced, job: Job) -> Converted:
@@ -28,16 +31,42 @@ def convert(traced: Traced, job: Job) -> Converted:
         import openvino as ov
     except ImportError as exc:
         raise missing("openvino", "Exporting to OpenVINO", "export") from exc
-    with step(job.progress, "convert to OpenVINO"), converting(f"OpenVINO cannot express {job.model}"):
+    with step(job.progress, "convert to OpenVINO"), converting(f"OpenVINO cannot express {job.model}", _ELSEWHERE):
         model = ov.convert_model(traced.program, example_input=traced.example)
         _name(model, traced)
     if job.precision == "int8":
-        with step(job.progress, "quantise to int8", "NNCF"), converting(f"NNCF could not quantise {job.model}"):
+        with (
+            step(job.progress, "quantise to int8", "NNCF"),
+            converting(f"NNCF could not quantise {job.model}", "Try --precision fp16"),
+        ):
             model = _quantise(model, traced, job)
-    with converting(f"OpenVINO cannot write {job.model}"):
+    with converting(f"OpenVINO cannot write {job.model}", _ELSEWHERE):
         _annotate(model, job)
-        ov.save_model(model, str(job.folder / FILE), compress_to_fp16=job.precision == "fp16")
+        _save(ov, model, job)
     return Converted(FILE, traced.inputs, traced.outputs, versions("torch", "timm", "openvino", "nncf"))
+
+
+def _save(ov: Any, model: Any, job: Job) -> None:
+    """Write the two files. OpenVINO's writer says "iostream error" whatever the reason, so the disk is asked."""
+    try:
+        ov.save_model(model, str(job.folder / FILE), compress_to_fp16=job.precision == "fp16")
+    except RuntimeError as exc:
+        if "iostream" in str(exc):
+            _ask_the_disk(
+                job.folder, sum(n.get_byte_size() for n in model.get_ops() if n.get_type_name() == "Constant")
+            )
+        raise
+
+
+def _ask_the_disk(folder: Path, size_bytes: int) -> None:
+    """Write as much as the weights take, and let the system's own error out."""
+    probe = folder / "probe"
+    try:
+        with probe.open("wb") as sink:
+            for _ in range(size_bytes // _CHUNK_BYTES + 1):
+                sink.write(bytes(_CHUNK_BYTES))
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 def _name(model: Any, traced: Traced) -> None:

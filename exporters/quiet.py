@@ -1,4 +1,4 @@
-"""Keep the converters' own noise off the terminal: caught at the file descriptors, told only when it matters."""
+"""Keep the converters' own noise off the terminal, and tell their faults in one sentence; --verbose shows the rest."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from collections.abc import Iterator
 
 from edgevit.errors import ConversionError, EdgevitError, reason
 
-_TAIL_LINES = 6
+_LONGEST_REASON = 300
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_OUT_OF_MEMORY = ("can't allocate memory", "cannot allocate memory", "bad_alloc", "bad allocation")
+"""How C++ tools say it, torch among them, where they raise no MemoryError."""
+
 _LOUD = False
 
 
@@ -40,14 +43,9 @@ class Noise:
             self._text = _read(self._sink).decode("utf-8", "replace")
         return self._text
 
-    def tail(self) -> str:
-        """Return the last lines, where the reason usually stands."""
-        return "\n".join([line.rstrip() for line in self.text.splitlines() if line.strip()][-_TAIL_LINES:])
-
-    def quoted(self) -> str:
-        """Return the last lines as the end of a message: set off below the sentence, or nothing."""
-        lines = self.tail().splitlines()
-        return "\n".join(["", "The converter's last words:", *(f"  {line}" for line in lines)]) if lines else ""
+    def last_line(self) -> str:
+        """Return the last line that says something, or nothing."""
+        return next((line.strip() for line in reversed(self.text.splitlines()) if line.strip()), "")
 
     @contextlib.contextmanager
     def _from(self, sink: int) -> Iterator[None]:
@@ -82,20 +80,47 @@ def quiet() -> Iterator[Noise]:
 
 
 @contextlib.contextmanager
-def converting(fault: str, hint: str = "") -> Iterator[Noise]:
-    """Be quiet while a foreign tool works, and translate what it raises: ``fault``, its reason, its last words.
+def converting(fault: str, nearest: str) -> Iterator[Noise]:
+    """Be quiet while a foreign tool works, and tell what it raises in one sentence.
 
-    Our own errors pass as they are, and so does a full disk, which the staging folder's keeper tells.
+    The sentence is ``fault``, the reason, and ``nearest``: what to type instead (``Try --precision fp32``). What the
+    tool printed comes with ``--verbose``. What is no fault of the model passes, see ``pass_on``.
     """
     with quiet() as noise:
         try:
             yield noise
-        except EdgevitError:
-            raise
         except Exception as exc:
-            if isinstance(exc, OSError) and exc.errno in _DISK_FULL:
-                raise
-            raise ConversionError(f"{fault}: {reason(exc).rstrip('.')}.{hint}{noise.quoted()}") from exc
+            pass_on(exc)
+            told = reason(exc) if str(exc).strip() else noise.last_line() or type(exc).__name__
+            raise ConversionError(sentence(fault, told, nearest)) from exc
+
+
+def sentence(fault: str, told: str, nearest: str) -> str:
+    """Return what a refusal says: what failed, why, what to type instead, and how to see the rest."""
+    return f"{fault}: {told[:_LONGEST_REASON].rstrip('. ')}. {nearest.rstrip('.')}, or --verbose for the whole story."
+
+
+def pass_on(exc: Exception) -> None:
+    """Raise again what is no fault of the model: our own errors, a full disk, and memory that ran out.
+
+    Tools wrap such errors in their own or tell them in words only, so the causes and the text are searched as well.
+    The keeper of the staging folder says which place is full.
+    """
+    if isinstance(exc, (EdgevitError, MemoryError)):
+        raise exc
+    fault: BaseException | None = exc
+    while fault is not None:
+        if isinstance(fault, OSError) and fault.errno in _DISK_FULL:
+            raise fault
+        if isinstance(fault, MemoryError):
+            raise fault
+        fault = fault.__cause__ or fault.__context__
+    text = str(exc).lower()
+    for number in _DISK_FULL:
+        if os.strerror(number).lower() in text:
+            raise OSError(number, os.strerror(number)) from exc
+    if any(words in text for words in _OUT_OF_MEMORY):
+        raise MemoryError(reason(exc)) from exc
 
 
 def _read(descriptor: int) -> bytes:

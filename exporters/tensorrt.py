@@ -52,16 +52,25 @@ def convert(traced: Traced, job: Job) -> Converted:
     path, opset = job.folder / FILE, choose_opset(job, table)
     shared.write(traced, path, opset, job)
     if opset < shared.DEFAULT_OPSET and not job.dynamic:  # old parsers lack some of the arithmetic on shapes
-        with step(job.progress, "fold constants"), converting(f"ONNX Runtime could not fold {job.model}"):
+        with (
+            step(job.progress, "fold constants"),
+            converting(f"ONNX Runtime could not fold {job.model}", "Try --format onnx"),
+        ):
             shared.fold(path)
     notes: dict[str, Any] = {}
     if job.precision == "fp16":
-        with step(job.progress, "write fp16 types"), converting(f"The types of {job.model} cannot be written"):
+        with (
+            step(job.progress, "write fp16 types"),
+            converting(f"The types of {job.model} cannot be written", "Try --precision fp32"),
+        ):
             notes = _type(onnx, path, traced, job)
     if job.precision == "int8":
-        with step(job.progress, "quantise to int8", "static QDQ"), converting(f"{job.model} cannot be quantised"):
+        with (
+            step(job.progress, "quantise to int8", "static QDQ"),
+            converting(f"{job.model} cannot be quantised", "Try --precision fp16"),
+        ):
             shared.quantise(path, traced, job, quantisation(table))
-    with converting(f"The ONNX file of {job.model} does not pass ONNX's own check"):
+    with converting(f"The ONNX file of {job.model} does not pass ONNX's own check", "Try --format onnx"):
         onnx.save(_tidy(onnx.load(path)), path)
         real = shared.annotate(onnx, path, job)
         onnx.shape_inference.infer_shapes(onnx.load(path), check_type=True, strict_mode=True)

@@ -29,8 +29,8 @@ def trace(
         module = fold_normalisation(module, inside.mean, inside.std, size_hw=inside.size_hw)
         example = tuple((255 * e).to(torch.uint8) for e in example)
     shapes = tuple({0: torch.export.Dim("batch", min=1, max=MOST_DYNAMIC_BATCH)} for _ in example) if dynamic else None
-    hint = " Try without --dynamic." if dynamic else ""
-    with converting(f"torch.export cannot trace the graph '{name}'", hint):
+    nearest = "Try without --dynamic" if dynamic else "Take Python branches on tensor values out of its forward"
+    with converting(f"torch.export cannot trace the graph '{name}'", nearest):
         program = torch.export.export(module, example, dynamic_shapes=shapes, strict=False)
     size, dtype = -1 if dynamic else batch, "uint8" if inside else "float32"
     return Traced(
