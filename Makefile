@@ -81,7 +81,7 @@ $(READY): pyproject.toml constraints.txt $(shell find kernels/native -type f) | 
 	  echo "Python 3.10: constraints.txt is for 3.11 and later, so pip chooses the versions. The tested set is 3.11's."; \
 	  $(PY) -m pip install --disable-pip-version-check -e '.[dev]'; \
 	else \
-	  echo "Installing into $(VENV). The first time takes some minutes and about 7 GB."; \
+	  echo "Installing into $(VENV). The first time takes some minutes and about 8 GB."; \
 	  $(PY) -m pip install --disable-pip-version-check -e '.[dev]' -c constraints.txt; \
 	fi
 	@touch $@
