@@ -30,8 +30,10 @@ class Cell:
     """Tell how one model fared in one format and precision. What was not measured is None.
 
     ``relative`` is the median over the pictures of ``max|d| / max|reference|``. ``top1`` and ``accuracy`` are there for
-    trained weights only. Latencies are medians of one thread in turns with torch, so their ratio holds on any machine
-    of the kind. ``placement`` has one entry a unit: where operators run, and which fall back.
+    trained weights only. Latencies are medians of one thread in turns with torch on ``machine``; with ``clock``
+    "processor" they are the processor time of the process, without it they are time on the wall. ``placement`` has one
+    entry a unit: where operators run, and which fall back. ``machine`` and ``made`` are said where they are not those
+    of the whole table.
     """
 
     model: str
@@ -47,10 +49,13 @@ class Cell:
     accuracy: float | None = None
     latency_ms: float | None = None
     torch_ms: float | None = None
+    clock: str | None = None
     placement: tuple[Mapping[str, Any], ...] = ()
     op: str | None = None
     reason: str | None = None
     seconds: float | None = None
+    machine: str | None = None
+    made: str | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -83,7 +88,7 @@ class Cell:
         return cls(**told, verdict=table.one_of("verdict", VERDICTS), trained=trained)
 
 
-_TEXTS = ("proof", "stand_in", "op", "reason")
+_TEXTS = ("proof", "stand_in", "clock", "op", "reason", "machine", "made")
 _NUMBERS = ("relative", "top1", "accuracy", "latency_ms", "torch_ms", "seconds")
 _MOST = 1 << 50
 

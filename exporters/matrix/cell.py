@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from edgevit.bundle import Bundle
 from edgevit.errors import ConversionError, EdgevitError, EnvironmentFault, RefusedError, UnsupportedError
-from edgevit.manifest import Manifest
 from edgevit.models import ModelDef
 from edgevit.progress import Progress, silent
 from edgevit.proven import Cell
@@ -26,10 +25,13 @@ from .. import base, placement, verify
 from ..agreement import plain
 from ..reference import Reference
 from .plan import Key
-from .speed import latencies_ms
+from .speed import CLOCK, latencies_ms
 
 PICTURES = 16
 """Enough for a median of untrained weights; trained ones are proven on as many as any export."""
+
+_DEVICES = {"litert": "pixel-8"}
+"""Whose units a file is placed on too: a phone's GPU takes what XNNPACK takes, or not."""
 
 _MOST_REASON = 300
 _PLACES = re.compile(r"(?:/[\w.+-]+){2,}/")
@@ -117,8 +119,12 @@ def verdict_of(fault: Exception) -> dict[str, Any]:
         verdict = "unsupported"
     else:
         verdict = "failed"
-    text = str(fault) if isinstance(fault, EdgevitError) else f"{type(fault).__name__}: {fault}"
+    text = _in_words(fault)
     return {"verdict": verdict, "op": failing_op(text), "reason": sentence(text)}
+
+
+def _in_words(fault: Exception) -> str:
+    return str(fault) if isinstance(fault, EdgevitError) else f"{type(fault).__name__}: {fault}"
 
 
 def sentence(text: str) -> str:
@@ -139,21 +145,20 @@ def _measured(bundle: Bundle, model: ModelDef) -> dict[str, Any]:
     manifest = bundle.manifest
     graph = manifest.graphs["main"]
     gated = any(gate["counted"] for gate in manifest.verification["gates"] if gate["name"] in ("relative", "top1"))
-    return {
+    told = {
         "verdict": "proven" if gated else "runs",
         "proof": graph.proof,
         "stand_in": f"{graph.stand_in.proof} by {graph.stand_in.engine}" if graph.stand_in else None,
-        "size_bytes": _size_bytes(manifest),
+        "size_bytes": bundle.size_bytes,
         **_figures(manifest.verification["figures"], trained=manifest.trained),
-        **_latencies(bundle, model),
-        **_placed(bundle),
     }
-
-
-def _size_bytes(manifest: Manifest) -> int:
-    """Count the model's own files, not the evidence beside them."""
-    evidence = {manifest.golden["file"], manifest.reference["file"]}
-    return sum(record.size_bytes for name, record in manifest.files.items() if name not in evidence)
+    notes = []
+    for measure, aim in ((_latencies, "it could not be timed"), (_placed, "its placement is not known")):
+        try:
+            told |= measure(bundle, model)
+        except Exception as fault:  # whatever it is, the file is proven all the same
+            notes.append(sentence(f"{aim}: {_in_words(fault)}"))
+    return told | ({"reason": "; ".join(notes)} if notes else {})
 
 
 def _figures(figures: Mapping[str, Any], *, trained: bool) -> dict[str, Any]:
@@ -163,19 +168,16 @@ def _figures(figures: Mapping[str, Any], *, trained: bool) -> dict[str, Any]:
 
 def _latencies(bundle: Bundle, model: ModelDef) -> dict[str, Any]:
     found = latencies_ms(bundle, model)
-    return dict(zip(("latency_ms", "torch_ms"), map(_short, found), strict=True)) if found else {}
+    return {"latency_ms": _short(found[0]), "torch_ms": _short(found[1]), "clock": CLOCK} if found else {}
 
 
 def _short(value: float) -> float | None:
     return plain(float(f"{value:.3g}"))
 
 
-def _placed(bundle: Bundle) -> dict[str, Any]:
-    """Count operators by where they run. What cannot be told is no reason to lose a proof."""
-    try:
-        views = placement.summary(placement.place(bundle))["views"]
-    except EdgevitError as fault:
-        return {"reason": sentence(f"its placement is not known: {fault}")}
+def _placed(bundle: Bundle, model: ModelDef) -> dict[str, Any]:
+    """Count operators by where they run."""
+    views = placement.summary(placement.place(bundle, device=_DEVICES.get(bundle.manifest.format)))["views"]
     return {"placement": tuple(_brief(view) for view in views)}
 
 

@@ -1,7 +1,8 @@
 """Keep finished cells in a file of JSON lines: each is appended and synced, so whatever ends a run, the rest is kept.
 
-A line holds a cell, the date, the machine, and the tools that made it. A cell counts as finished only under the same
-tools; one that was ``not run`` never does. Where a cell stands twice the last line counts.
+A line holds a cell, the date, the machine, and the tools that made it, edgevit's own code for the format among them
+(sources.py). A cell counts as finished only under the same tools; one that was ``not run`` never does. Where a cell
+stands twice the last line counts.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from typing import Any
 
 from edgevit import weights
 from edgevit.errors import EnvironmentFault, InputError, SchemaError
+from edgevit.formats import FORMATS
 from edgevit.proven import Cell
 from edgevit.reading import Table, read_json
 
 from ..versions import versions
 from .plan import Key
+from .sources import code_of
 
 _TOOLS: Mapping[str, tuple[str, ...]] = {
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
@@ -34,10 +37,11 @@ _TOOLS: Mapping[str, tuple[str, ...]] = {
 _OF_ALL = ("torch", "timm", "numpy")
 
 
-def tools_of(format_name: str, model: str) -> dict[str, str]:
-    """Return what a cell depends on: the versions of all tools, and the shipped weights if the model has some."""
+def tools_of(format_name: str, model: str, code: str | None = None) -> dict[str, str]:
+    """Return what a cell depends on: versions of all tools, digests of our code and of the shipped weights if any."""
     card = weights.shipped().get(model)
-    return {**versions(*_OF_ALL, *_TOOLS[format_name]), **({"weights": card.sha256[:12]} if card else {})}
+    made_with = {**versions(*_OF_ALL, *_TOOLS[format_name]), "code": code or code_of(format_name)}
+    return {**made_with, **({"weights": card.sha256[:12]} if card else {})}
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,8 @@ class Store:
     def __init__(self, path: Path, machine: str) -> None:
         self.path = path
         self._machine = machine
+        # Taken once: a file that is edited during a run must not pass for what made the cells before.
+        self._code = {name: code_of(name) for name in FORMATS}
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("a+b")
         try:
@@ -84,18 +90,21 @@ class Store:
     def finished(self, key: Key) -> Cell | None:
         """Return the cell if it was run with the tools of today."""
         line = self._lines.get(key)
-        if line is None or line.cell.verdict == "not run" or dict(line.tools) != tools_of(key[1], key[0]):
+        if line is None or line.cell.verdict == "not run" or dict(line.tools) != self._tools(key):
             return None
         return line.cell
 
     def add(self, cell: Cell) -> None:
         """Append a cell and make sure that it is on the disk."""
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        line = Line(cell, tools_of(cell.format, cell.model), self._machine, now)
+        line = Line(cell, self._tools(cell.key), self._machine, now)
         self._file.write(line.to_json().encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
         self._lines[cell.key] = line
+
+    def _tools(self, key: Key) -> dict[str, str]:
+        return tools_of(key[1], key[0], self._code[key[1]])
 
     def _lock(self) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import ctypes
 import json
 import math
@@ -34,10 +35,10 @@ from edgevit.errors import (
     UnsupportedError,
     UsageError,
 )
-from edgevit.exporters import base, quantize, verify
+from edgevit.exporters import base, placement, quantize, verify
 from edgevit.exporters.matrix import cell as cells_module
 from edgevit.exporters.matrix import run as run_module
-from edgevit.exporters.matrix import ship, speed, store, worker
+from edgevit.exporters.matrix import ship, sources, speed, store, worker
 from edgevit.exporters.matrix.child import Child, Limits, Tell, resident_bytes
 from edgevit.exporters.matrix.models import entries
 from edgevit.exporters.matrix.order import matrix
@@ -195,6 +196,65 @@ def test_what_was_not_run_is_never_finished(tmp_path: Path) -> None:
     with Store(tmp_path / "c", "") as kept:
         kept.add(absent)
         assert kept.finished(absent.key) is None
+
+
+def copied(tmp_path: Path) -> Path:
+    """Copy the code that counts to a root of its own."""
+    for name in FORMATS:
+        for file, path in sources.files_of(name):
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file).write_bytes(path.read_bytes())
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("file", "anew"),
+    [
+        ("exporters/litert.py", {"litert"}),
+        ("exporters/mil_ops.py", {"coreml"}),
+        ("exporters/onnx_typing.py", {"onnx", "tensorrt"}),
+        ("exporters/placement/executorch.py", {"executorch"}),
+        ("exporters/trace.py", set(FORMATS)),
+        ("kernels/rewrites/levit.py", set(FORMATS)),
+        ("exporters/command.py", set()),
+    ],
+)
+def test_a_change_of_an_exporter_makes_its_own_cells_unfinished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, anew: set[str]
+) -> None:
+    root = copied(tmp_path)
+    monkeypatch.setattr(store, "code_of", partial(sources.code_of, root=root))
+    cells = [Cell("m", name, "fp32", "proven") for name in FORMATS]
+    with Store(tmp_path / "c", "") as kept:
+        for cell in cells:
+            kept.add(cell)
+        with (root / file).open("a") as changed:
+            changed.write("\nMORE = 1\n")
+        kept.add(cells[0])  # made by what was loaded before the change
+    with Store(tmp_path / "c", "") as kept:
+        assert {cell.format for cell in cells if kept.finished(cell.key) is None} == anew
+
+
+def test_a_digest_is_the_same_in_every_checkout(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    assert all(sources.code_of(name, root) == sources.code_of(name) for name in FORMATS)
+    assert len({sources.code_of(name) for name in FORMATS}) == len(FORMATS)
+    (root / "exporters" / "trace.py").rename(root / "exporters" / "half_traced.py")
+    assert sources.code_of("onnx", root) != sources.code_of("onnx")
+    with pytest.raises(InputError, match="holds no code of edgevit"):
+        sources.code_of("onnx", tmp_path / "absent")
+
+
+def test_a_digest_covers_what_a_format_s_own_files_import() -> None:
+    told = {"quiet", "recipe", "versions", "pictures", "metadata", "rows", "protobuf"}  # say nothing about a file
+    told |= {"coreml", "coreml_ops"}  # ExecuTorch's Core ML delegate; the table is made for XNNPACK
+    for name in FORMATS:
+        files = dict(sources.files_of(name))
+        stems = {Path(file).stem for file in files}
+        for path in files.values():
+            nodes = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ImportFrom) and n.level]
+            named = {part for n in nodes for part in ([n.module] if n.module else [a.name for a in n.names])}
+            assert named <= stems | told, path
 
 
 def test_shipped_weights_are_part_of_what_a_cell_depends_on() -> None:
@@ -492,6 +552,31 @@ def test_a_cell_whose_export_raises_has_a_reason(monkeypatch: pytest.MonkeyPatch
     cell = cells_module.prove_cell(cells_module.Remembering(small_nets.model_def()), "litert", "fp32")
     assert (cell.verdict, cell.op) == ("unsupported", "aten.roll")
     assert not issubclass(ConversionError, RefusedError)
+
+
+def test_a_neighbour_that_takes_the_core_away_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    wall, processor = [0.0], [0.0]
+
+    def work(seconds: float) -> None:
+        wall[0] += 5.0  # whoever has the core meanwhile
+        processor[0] += seconds
+
+    monkeypatch.setattr(time, "perf_counter", lambda: wall[0])
+    monkeypatch.setattr(time, "process_time", lambda: processor[0])
+    assert speed.in_turns(lambda: work(0.25), lambda: work(0.5)) == (250.0, 500.0)
+
+
+@pytest.mark.usefixtures("brief")
+def test_a_proof_outlives_what_cannot_be_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: Any, **options: Any) -> None:
+        raise AttributeError("'Interpreter' object has no attribute '_ops'")
+
+    monkeypatch.setattr(cells_module, "latencies_ms", broken)
+    monkeypatch.setattr(placement, "place", broken)
+    cell = cells_module.prove_cell(cells_module.remembering(small_nets.model_def()), "onnx", "fp32")
+    assert (cell.verdict, cell.latency_ms, cell.placement) == ("proven", None, ())
+    assert str(cell.reason).startswith("it could not be timed: AttributeError: ")
+    assert "; its placement is not known: AttributeError: " in str(cell.reason)
 
 
 @pytest.mark.usefixtures("brief")
