@@ -21,11 +21,14 @@ from edgevit.spec import TensorSpec
 
 from .quiet import Noise, converting, pass_on, quiet, sentence
 from .recipe import Converted, Job, Traced
+from .room import ask_for_room
 from .tflite_metadata import annotate
 from .versions import versions
 
 FILE = "model.tflite"
 _EVERYTHING = ".*"
+_ROOM = 2
+"""Times the weights: what the converter computes beforehand comes on top, and a full disk would end the process."""
 _FOLDERS = re.compile(r"\S*/site-packages/")
 """Where a package lies on this machine is no part of the reason."""
 
@@ -74,7 +77,9 @@ def _convert(traced: Traced, path: Path, job: Job, noise: Noise) -> None:
     sample = {traced.inputs[0].name: traced.example[0].permute(0, 2, 3, 1).contiguous()}
     try:
         # The vendor's door takes a module and traces it by itself; there is none for an exported program.
-        litert_torch.convert(module, sample_kwargs=sample).export(str(path))
+        made = litert_torch.convert(module, sample_kwargs=sample)
+        ask_for_room(path.parent, _ROOM * sum(t.numel() * t.element_size() for t in module.state_dict().values()))
+        made.export(str(path))
     except Exception as exc:
         pass_on(exc)
         raise ConversionError(_refusal(job.model, exc, noise)) from exc

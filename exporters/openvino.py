@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,11 +16,11 @@ from edgevit.progress import step
 
 from .quiet import converting
 from .recipe import Converted, Job, Tensor, Traced
+from .room import ask_for_room
 from .versions import versions
 
 FILE = "model.xml"
 _ELSEWHERE = "Try --format onnx"
-_CHUNK_BYTES = 1 << 20
 
 
 def convert(traced: Traced, job: Job) -> Converted:
@@ -52,21 +51,8 @@ def _save(ov: Any, model: Any, job: Job) -> None:
         ov.save_model(model, str(job.folder / FILE), compress_to_fp16=job.precision == "fp16")
     except RuntimeError as exc:
         if "iostream" in str(exc):
-            _ask_the_disk(
-                job.folder, sum(n.get_byte_size() for n in model.get_ops() if n.get_type_name() == "Constant")
-            )
+            ask_for_room(job.folder, sum(n.get_byte_size() for n in model.get_ops() if n.get_type_name() == "Constant"))
         raise
-
-
-def _ask_the_disk(folder: Path, size_bytes: int) -> None:
-    """Write as much as the weights take, and let the system's own error out."""
-    probe = folder / "probe"
-    try:
-        with probe.open("wb") as sink:
-            for _ in range(size_bytes // _CHUNK_BYTES + 1):
-                sink.write(bytes(_CHUNK_BYTES))
-    finally:
-        probe.unlink(missing_ok=True)
 
 
 def _name(model: Any, traced: Traced) -> None:

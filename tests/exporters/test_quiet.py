@@ -222,7 +222,7 @@ def test_openvinos_iostream_error_is_asked_of_the_disk(
     traced: Traced, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("openvino")
-    Path(tmp_path, "probe").symlink_to("/dev/full")  # the rest of the disk
+    Path(tmp_path, "room").symlink_to("/dev/full")  # the rest of the disk
 
     def full(*args: Any, **kwargs: Any) -> Any:
         raise RuntimeError("basic_ios::clear: iostream error")  # its own words on a full disk
@@ -230,6 +230,20 @@ def test_openvinos_iostream_error_is_asked_of_the_disk(
     monkeypatch.setattr("openvino.save_model", full)
     with pytest.raises(OSError, match="No space left") as passed:
         EXPORTERS.load("openvino").convert(traced, job(tmp_path, "openvino"))
+    assert passed.value.errno == errno.ENOSPC
+
+
+def test_litert_is_not_let_near_a_full_disk(traced: Traced, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    converter = pytest.importorskip("litert_torch")
+    Path(tmp_path, "room").symlink_to("/dev/full")
+
+    class Made:
+        def export(self, path: str) -> None:
+            raise AssertionError("its writer ends the process on a full disk")
+
+    monkeypatch.setattr(converter, "convert", lambda *args, **kwargs: Made())
+    with pytest.raises(OSError, match="No space left") as passed:
+        EXPORTERS.load("litert").convert(traced, job(tmp_path, "litert"))
     assert passed.value.errno == errno.ENOSPC
 
 
