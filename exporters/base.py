@@ -24,7 +24,7 @@ from edgevit.models.create import size_of
 from edgevit.progress import Progress, step
 
 from . import EXPORTERS, agreement, quantize, verify
-from .command import spelled
+from .command import called, spelled
 from .evidence import Plan, prove
 from .metadata import native_metadata
 from .recipe import Converted, Job, Traced
@@ -92,7 +92,8 @@ def export(
     # Before the conversion: a picture that cannot be read should not cost the minutes of a converter.
     with step(progress, "prepare the pictures", shown.source):
         pixels = np.stack(list(shown.pixels(model.spec.image)))
-    command = spelled(
+    tell = spelled if isinstance(model_or_name, str) else called
+    command = tell(
         name,
         {"format": target.format.name, "device": target.device.slug if target.device else None},
         {"precision": target.precision, **of_name, "calib": calib, "images": images, "imgsz": imgsz, "opset": opset},

@@ -1,4 +1,4 @@
-"""Spell an export as the command that makes it again. Paths are cut to their names: a manifest travels."""
+"""Spell an export as what makes it again: a command, or a call. Paths are cut to their names: a manifest travels."""
 
 from __future__ import annotations
 
@@ -23,6 +23,19 @@ def spelled(model: str, *options: Mapping[str, Any]) -> str:
         elif value not in (None, False):
             words += [flag, *_values(value)]
     return shlex.join(words)
+
+
+def called(model: str, *options: Mapping[str, Any]) -> str:
+    """Say which call made a bundle of a ``ModelDef``: no command line makes that again, since no name holds it."""
+    chosen = [(name, value) for group in options for name, value in group.items() if value not in (None, False)]
+    return f"in Python: edgevit.export({', '.join([f'<ModelDef {model!r}>', *map(_argument, chosen)])})"
+
+
+def _argument(option: tuple[str, Any]) -> str:
+    name, value = option
+    if isinstance(value, (str, Path)):
+        value = _values(value)[0]
+    return f"{name}={dict(value) if isinstance(value, Mapping) else value!r}"
 
 
 def _values(value: Any) -> list[str]:

@@ -7,6 +7,7 @@ it instead; and where coremltools' own bookkeeping keeps the range of the last p
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from edgevit.errors import ConversionError
+from edgevit.errors import ConversionError, missing
 
 from .mil_program import MilProgram, Node, Promise, of_spec
 from .recipe import Job
@@ -28,6 +29,8 @@ _BLOCK = 32
 
 def compress(model: Any, job: Job) -> Any:
     """Return coremltools' model in the precision that the job asks for; small tensors stay as they are."""
+    if job.precision == "pal6" and importlib.util.find_spec("sklearn") is None:
+        raise missing("scikit-learn", "Exporting pal6 to Core ML", "export")
     from coremltools.optimize import coreml as optimize
 
     if job.precision == "pal6":  # scikit-learn's k-means, seeded by coremltools

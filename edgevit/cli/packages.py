@@ -59,6 +59,8 @@ PACKAGES: tuple[Package, ...] = (
     Package("litert_torch", ("litert-torch",), "export to LiteRT", "export"),
     Package("ai_edge_quantizer", ("ai-edge-quantizer",), "export to LiteRT int8", "export"),
     Package("nncf", ("nncf",), "export to OpenVINO int8", "export"),
+    Package("sklearn", ("scikit-learn",), "export to Core ML in 6-bit palettes", "export"),
+    Package("torchao", ("torchao",), "export to ExecuTorch int8", "export"),
     Package("supervision", ("supervision",), "hand results to supervision", "all"),
 )
 

@@ -17,6 +17,7 @@ import edgevit
 from edgevit.bundle import Bundle, open_bundle
 from edgevit.errors import ConversionError, EngineError, RefusedError, UnsupportedError, UsageError
 from edgevit.exporters import EXPORTERS, target, verify
+from edgevit.exporters.command import called, spelled
 from edgevit.exporters.pictures import built_in, from_folder
 from edgevit.exporters.stand_ins import open_file
 from edgevit.kernels import prepare
@@ -96,7 +97,18 @@ def test_the_manifest_tells_the_whole_contract(sealed: Bundle, small: ModelDef) 
     assert {"edgevit", "torch", "onnx"} <= set(m.provenance.tools)
     assert m.verification["figures"]["noise_relative"] > 0
     assert m.operations == {"preprocess": "image/1", "postprocess": "softmax/1"}
-    assert m.provenance.command == "edgevit export small --format onnx --precision fp32"
+    assert m.provenance.command == "in Python: edgevit.export(<ModelDef 'small'>, format='onnx', precision='fp32')"
+
+
+def test_what_made_a_bundle_is_told_as_a_call_or_as_a_command_without_places(tmp_path: Path) -> None:
+    words = ({"format": "onnx", "device": None}, {"calib": tmp_path / "mine", "gates": {"top1": 0.9}, "dynamic": True})
+    assert called("levit_128s", *words) == (
+        "in Python: edgevit.export(<ModelDef 'levit_128s'>, format='onnx', calib='mine', gates={'top1': 0.9}, "
+        "dynamic=True)"
+    )
+    assert spelled("levit_128s", *words) == (
+        "edgevit export levit_128s --format onnx --calib mine --gate top1=0.9 --dynamic"
+    )
 
 
 def test_onnx_metadata_holds_labels_and_normalisation(sealed: Bundle) -> None:

@@ -6,6 +6,7 @@ import ctypes
 import errno
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +15,9 @@ from typing import Any
 import pytest
 import small_nets
 
-from edgevit.errors import ConversionError, InputError, reason
+from edgevit.errors import ConversionError, InputError, MissingDependencyError, reason
 from edgevit.exporters import EXPORTERS, quiet
+from edgevit.exporters.coreml_compress import compress
 from edgevit.exporters.metadata import native_metadata
 from edgevit.exporters.recipe import Job, Traced
 from edgevit.exporters.trace import trace
@@ -261,3 +263,9 @@ def test_tracing_leaves_the_callers_parameters_as_they_were() -> None:
     made = trace("main", graph, "onnx", batch=1, dynamic=False)
     assert all(parameter.requires_grad for parameter in graph.module.parameters())
     assert not any(parameter.requires_grad for parameter in made.module.parameters())
+
+
+def test_palettes_without_scikit_learn_get_its_pip_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(MissingDependencyError, match=r"'scikit-learn'.*pip install 'edgevit\[export\]'"):
+        compress(None, job(tmp_path, "coreml", "pal6"))
