@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from edgevit.errors import EngineError, missing
+from edgevit.errors import EngineError, missing, reason
 from edgevit.manifest import GraphFile
 
 if TYPE_CHECKING:
@@ -43,7 +43,12 @@ class MilEngine:
 
         if self._program is None:
             raise EngineError("This Core ML program was closed; load the bundle again.")
-        given = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in inputs.items()}
+        try:
+            given = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in inputs.items()}
+        except (TypeError, ValueError) as exc:  # torch has not every type of numbers that numpy has
+            raise EngineError(
+                f"The evaluator cannot take such an input: {reason(exc)}. Give uint8 or float32."
+            ) from exc
         return {name: value.numpy() for name, value in self._program.evaluate(given).items()}
 
     def close(self) -> None:

@@ -115,17 +115,6 @@ def against_torch(package: Path, traced: Traced, spec: Spec, pixels: Pixels, pre
     return Comparison(tuple(largest), precision)
 
 
-def against_package(package: Path, other: Path, inputs: Mapping[str, Tensor], precision: str) -> Comparison:
-    """Hold a package against another of the same model: fp16 against fp32, compressed against not."""
-    wanted: dict[str, Tensor] = {}
-
-    def keep(node: Node, promise: Promise, value: Tensor) -> None:
-        wanted[_plain(promise.name)] = value
-
-    read(other).evaluate(inputs, keep)
-    return compare(read(package), wanted, inputs, precision)
-
-
 def compare(
     program: MilProgram,
     wanted: Mapping[str, Tensor],

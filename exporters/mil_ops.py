@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 import torch.nn.functional as F
 
+from . import mil_resize as resizing
 from . import mil_windows as windows
 from .mil_windows import Function, Values, Written
 
@@ -61,9 +62,27 @@ def _gelu(a: Values, node: Written) -> Tensor:
 
 
 def _expand_dims(a: Values, node: Written) -> Tensor:
-    axes = [axis % len(node.size_of()) for axis in node.plain("axes")]
-    spread: Tensor = functools.reduce(torch.unsqueeze, sorted(axes), a["x"])
+    axes = node.plain("axes")
+    rank = a["x"].dim() + len(axes)
+    spread: Tensor = functools.reduce(torch.unsqueeze, sorted(axis % rank for axis in axes), a["x"])
     return spread
+
+
+def _reshape(a: Values, node: Written) -> Tensor:
+    """Take each 0 from the input's shape, both read from their ends."""
+    x, shape = a["x"], a["shape"].tolist()
+    own = [1] * len(shape) + list(x.shape)
+    return torch.reshape(x, [n or own[at - len(shape)] for at, n in enumerate(shape)])
+
+
+def _squeeze(a: Values, node: Written) -> Tensor:
+    axes = node.plain("axes")
+    return torch.squeeze(a["x"]) if axes is None else torch.squeeze(a["x"], tuple(axes))
+
+
+def _fill(a: Values, node: Written) -> Tensor:
+    value = a.get("value", torch.tensor(0.0))
+    return torch.full(a["shape"].tolist(), value.item(), dtype=value.dtype)
 
 
 def _split(a: Values, node: Written) -> Sequence[Tensor]:
@@ -168,8 +187,8 @@ def _dequantize(a: Values, node: Written) -> Tensor:
 _PLACES: Mapping[str, Function] = {
     "identity": _one(lambda x: x),
     "transpose": lambda a, node: a["x"].permute(node.plain("perm")),
-    "reshape": lambda a, node: a["x"].reshape(node.size_of()),
-    "squeeze": lambda a, node: a["x"].reshape(node.size_of()),
+    "reshape": _reshape,
+    "squeeze": _squeeze,
     "expand_dims": _expand_dims,
     "concat": lambda a, node: torch.cat(a["values"], node.plain("axis")),
     "stack": lambda a, node: torch.stack(a["values"], node.plain("axis")),
@@ -191,8 +210,8 @@ _PLACES: Mapping[str, Function] = {
     "pixel_shuffle": lambda a, node: F.pixel_shuffle(a["x"], node.plain("upscale_factor")),
     "pixel_unshuffle": lambda a, node: F.pixel_unshuffle(a["x"], node.plain("downscale_factor")),
     "depth_to_space": lambda a, node: F.pixel_shuffle(a["x"], node.plain("block_size")),
-    "upsample_nearest_neighbor": windows.resized("nearest"),
-    "resize_nearest_neighbor": windows.resized("nearest"),
+    "upsample_nearest_neighbor": resizing.upsample_nearest_neighbor,
+    "resize_nearest_neighbor": resizing.resize_nearest_neighbor,
 }
 
 EXACT = frozenset(_PLACES)
@@ -272,9 +291,9 @@ TABLE: Mapping[str, Function] = {
     "reduce_log_sum_exp": _reduce(torch.logsumexp),
     "reduce_argmax": _extreme(torch.argmax),
     "reduce_argmin": _extreme(torch.argmin),
-    "upsample_bilinear": windows.resized("bilinear"),
-    "resize_bilinear": windows.resized("bilinear"),
-    "fill": lambda a, node: torch.full(node.size_of(), node.plain("value")),
+    "upsample_bilinear": resizing.upsample_bilinear,
+    "resize_bilinear": resizing.resize_bilinear,
+    "fill": _fill,
     "quantize": _quantize,
     "dequantize": _dequantize,
 }

@@ -19,12 +19,14 @@ from edgevit.errors import BadOutputError, EngineError, missing, reason
 
 from .mil_ops import EXACT, KINDS, TABLE
 from .mil_windows import Function
-from .quiet import quiet
+from .quiet import pass_on, quiet
 
 Tensor = torch.Tensor
 
 _MOST_PLAIN = 4096
 """Longer constants are weights, never strides or axes."""
+_DAMAGED = "The package is damaged, or the evaluator wrong: run it on a Mac."
+_ON_A_MAC = "Verify the package on a Mac, where Core ML itself runs."
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,6 @@ class Node:
         """Return an argument that is written in the program as plain Python numbers, else the default."""
         value = self.written.get(name)
         return default if value is None else value
-
-    def size_of(self, index: int = 0) -> tuple[int, ...]:
-        """Return the shape that the program promises of an output."""
-        return self.outputs[index].shape
 
     @property
     def makes(self) -> Iterable[str]:
@@ -90,8 +88,7 @@ class MilProgram:
                 arguments = dict(node.fixed)
                 for key, name in node.live:
                     arguments[key] = values[name] if isinstance(name, str) else [self._value(n, values) for n in name]
-                made = node.function(arguments, node)
-                for promise, value in zip(node.outputs, (made,) if len(node.outputs) == 1 else made, strict=True):
+                for promise, value in zip(node.outputs, _computed(node, arguments), strict=True):
                     values[promise.name] = _kept(node, promise, value, watch)
                 for name in node.last_uses:
                     del values[name]
@@ -110,13 +107,29 @@ def _fed(promise: Promise, inputs: Mapping[str, Tensor]) -> Tensor:
     return value.half().float() if promise.kind == "fp16" else value
 
 
+def _computed(node: Node, arguments: Mapping[str, Any]) -> Sequence[Tensor]:
+    """Return a node's results. A program that fits no operation of torch is damaged, and its error names the place."""
+    where = f"The operation '{node.operation}', which makes '{node.outputs[0].name}',"
+    try:
+        made = node.function(arguments, node)
+    except EngineError as exc:
+        raise EngineError(f"{where} is not one that the evaluator can compute: {exc}. {_ON_A_MAC}") from exc
+    except Exception as exc:
+        pass_on(exc)
+        told = reason(exc).rstrip(".")
+        raise EngineError(f"{where} cannot be computed: {told}. {_DAMAGED}") from exc
+    made = made if isinstance(made, tuple | list) else (made,)
+    if len(made) != len(node.outputs):
+        raise BadOutputError(f"{where} made {len(made)} results; the program promises {len(node.outputs)}. {_DAMAGED}")
+    return made
+
+
 def _kept(node: Node, promise: Promise, value: Tensor, watch: Watch | None) -> Tensor:
     """Hold a result against its promise and round it where the program says fp16."""
     if value.shape != promise.shape or value.dtype != KINDS[promise.kind]:
         raise BadOutputError(
             f"The operation '{node.operation}' made '{promise.name}' of the shape {tuple(value.shape)} and type "
-            f"{value.dtype}; the program promises {promise.shape} of {promise.kind}. The package is damaged, or the "
-            "evaluator wrong: run it on a Mac."
+            f"{value.dtype}; the program promises {promise.shape} of {promise.kind}. {_DAMAGED}"
         )
     if watch is not None:
         other = watch(node, promise, value)
@@ -149,9 +162,10 @@ def of_spec(spec: Any, weights: Path, name: str, outputs: Sequence[str] | None =
 
     try:
         main = load(spec, spec.specificationVersion, str(weights)).functions["main"]
+        return _prepared(main, outputs)
     except Exception as exc:
+        pass_on(exc)
         raise EngineError(f"{name} holds no readable ML program: {reason(exc)}. Export the model again.") from exc
-    return _prepared(main, outputs)
 
 
 def _prepared(main: Any, wanted: Sequence[str] | None) -> MilProgram:
@@ -191,7 +205,7 @@ def _node(operation: Any) -> Node:
     if kind not in TABLE or any(p.kind not in KINDS for p in outputs):
         raise EngineError(
             f"The evaluator does not know the operation '{kind}' (it makes '{outputs[0].name}'), so it cannot prove "
-            "this package. Verify it on a Mac, where Core ML itself runs."
+            f"this package. {_ON_A_MAC}"
         )
     live: list[tuple[str, str | tuple[str, ...]]] = []
     fixed, written = {}, {}

@@ -1,4 +1,4 @@
-"""Say in torch what MIL's operations with windows and borders compute: convolutions, pools, padding, resizing."""
+"""Say in torch what MIL's operations with windows and borders compute: convolutions, pools, padding."""
 
 from __future__ import annotations
 
@@ -17,9 +17,6 @@ class Written(Protocol):
 
     def plain(self, name: str, default: Any = None) -> Any:
         """Return an argument that is written in the program as plain Python numbers, else the default."""
-
-    def size_of(self, index: int = 0) -> tuple[int, ...]:
-        """Return the shape that the program promises of an output."""
 
 
 Function = Callable[[Values, Written], Any]
@@ -59,8 +56,9 @@ def conv(a: Values, node: Written) -> Tensor:
 
 
 def conv_transpose(a: Values, node: Written) -> Tensor:
-    """Convolve backwards, and cut what the program promises out of the whole."""
-    x, weight, size = a["x"], a["weight"], node.size_of()[2:]
+    """Convolve backwards, and cut what the program asks for out of the whole."""
+    x, weight = a["x"], a["weight"]
+    size = _size_backwards(node, x.shape[2:], weight.shape[2:])
     pad, strides, dilations = _borders(node, size, weight.shape[2:])
     spread = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[weight.dim() - 3]
     whole = spread(x, weight, None, strides, 0, 0, node.plain("groups", 1), dilations)
@@ -70,6 +68,19 @@ def conv_transpose(a: Values, node: Written) -> Tensor:
     cut = [slice(None)] * 2 + [slice(first, first + n) for first, n in zip(pad[::2], size, strict=True)]
     bias = a.get("bias")
     return whole[tuple(cut)] if bias is None else whole[tuple(cut)] + bias.reshape(-1, *[1] * len(size))
+
+
+def _size_backwards(node: Written, size: Sequence[int], kernel: Sequence[int]) -> list[int]:
+    """Return the size that is written, else the one that a convolution backwards has by its padding."""
+    if (written := node.plain("output_shape")) is not None:
+        return [int(n) for n in written[2:]]
+    kind = node.plain("pad_type", "valid")
+    strides, dilations = (node.plain(name) or [1] * len(kernel) for name in ("strides", "dilations"))
+    if kind.startswith("same"):
+        return [n * stride for n, stride in zip(size, strides, strict=True)]
+    pad = (node.plain("pad") if kind == "custom" else None) or [0] * 2 * len(kernel)
+    whole = ((n - 1) * s + (k - 1) * d + 1 for n, s, k, d in zip(size, strides, kernel, dilations, strict=True))
+    return [n - before - after for n, before, after in zip(whole, pad[::2], pad[1::2], strict=True)]
 
 
 def _pooled(a: Values, node: Written) -> tuple[Tensor, list[int], list[int], list[int], bool]:
@@ -107,20 +118,3 @@ def pad(a: Values, node: Written) -> Tensor:
     while len(borders) > 2 and borders[-2:] == [0, 0]:  # torch mirrors the last dimensions only
         borders = borders[:-2]
     return F.pad(a["x"], borders, mode=mode)
-
-
-def resized(mode: str) -> Function:
-    """Return the function that resizes height and width to what the program promises."""
-
-    def resize(a: Values, node: Written) -> Tensor:
-        corners = {}
-        if mode == "bilinear":
-            sampling = node.plain("sampling_mode")
-            aligned = bool(node.plain("align_corners", True)) if sampling is None else _ALIGNED[sampling]
-            corners = {"align_corners": aligned}
-        return F.interpolate(a["x"], size=node.size_of()[2:], mode=mode, **corners)
-
-    return resize
-
-
-_ALIGNED = {"STRICT_ALIGN_CORNERS": True, "ALIGN_CORNERS": True, "UNALIGN_CORNERS": False}

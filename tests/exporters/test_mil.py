@@ -301,6 +301,88 @@ def test_products_resizes_and_choices_are_what_they_say() -> None:
     assert shuffled.shape == (1, 1, 6, 6)
 
 
+POINTS = {
+    "UNALIGN_CORNERS": {5: [0, 0.1, 0.5, 0.9, 1], 6: [0, 0, 1 / 3, 2 / 3, 1, 1]},
+    "STRICT_ALIGN_CORNERS": {5: [0, 0.25, 0.5, 0.75, 1], 1: [0]},
+    "ALIGN_CORNERS": {5: [0, 0.25, 0.5, 0.75, 1], 1: [0.5]},
+    "DEFAULT": {5: [0, 0.4, 0.8, 1, 1], 6: [0, 1 / 3, 2 / 3, 1, 1, 1]},
+    "OFFSET_CORNERS": {5: [0.1, 0.3, 0.5, 0.7, 0.9], 6: [1 / 12, 3 / 12, 5 / 12, 7 / 12, 9 / 12, 11 / 12]},
+}
+"""Where the reference of MIL's operations says that the points lie between two pixels, 0 and 1."""
+
+
+@pytest.mark.parametrize("mode", POINTS)
+def test_a_picture_is_sampled_where_its_mode_says(mode: str) -> None:
+    ramp = np.array([[[[0, 1]]]], np.float32)
+    for size, points in POINTS[mode].items():
+        for value, size_hw in ((ramp, (1, size)), (ramp.transpose(0, 1, 3, 2), (size, 1))):
+            sides = dict(zip(("target_size_height", "target_size_width"), size_hw, strict=True))
+            (got,) = run(named("resize_bilinear", **sides, sampling_mode=mode), np.ascontiguousarray(value))
+            assert got.shape == (1, 1, *size_hw)
+            np.testing.assert_allclose(got.ravel(), points, rtol=1e-5, atol=1e-6)
+
+
+def test_a_picture_is_sampled_by_default_as_default_says() -> None:
+    ramp = np.array([[[[0, 1]]]], np.float32)
+    (got,) = run(named("resize_bilinear", target_size_height=1, target_size_width=5), ramp)
+    np.testing.assert_allclose(got[0, 0, 0], POINTS["DEFAULT"][5], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("switches", "mode"),
+    [
+        ({}, "STRICT_ALIGN_CORNERS"),
+        ({"align_corners": True, "half_pixel_centers": False}, "STRICT_ALIGN_CORNERS"),
+        ({"align_corners": False}, "UNALIGN_CORNERS"),
+        ({"align_corners": False, "half_pixel_centers": True}, "UNALIGN_CORNERS"),
+        ({"align_corners": False, "half_pixel_centers": False}, "DEFAULT"),
+    ],
+)
+def test_upsampling_says_with_two_switches_where_its_points_lie(switches: Mapping[str, bool], mode: str) -> None:
+    ramp = np.array([[[[0, 1]]]], np.float32)
+    (got,) = run(named("upsample_bilinear", scale_factor_width=2.5, **switches), ramp)
+    np.testing.assert_allclose(got[0, 0, 0], POINTS[mode][5], rtol=1e-5, atol=1e-6)
+
+
+def test_a_way_to_resize_that_nobody_knows_is_refused_by_name() -> None:
+    both = {"align_corners": True, "half_pixel_centers": True}
+    for name, written, told in (
+        ("upsample_bilinear", {"scale_factor_width": 2, **both}, "aligned and pixels centred at once"),
+        (
+            "resize_nearest_neighbor",
+            {"target_size_height": 4, "target_size_width": 6},
+            "nearest is not known .* 4 to 6",
+        ),
+    ):
+        ready = program(named(name, name="bigger", **written), (1, 1, 4, 4))
+        with pytest.raises(EngineError, match=rf"'{name}', which makes 'bigger', .*{told}.* on a Mac"):
+            ready.evaluate({"x": torch.zeros(1, 1, 4, 4)})
+    ready = program(named("resize_bilinear", target_size_height=4, target_size_width=4), (1, 1, 2, 2))
+    node = replace(ready.nodes[0], written={**ready.nodes[0].written, "sampling_mode": "CUBIC"})
+    with pytest.raises(EngineError, match=r"mode 'CUBIC' is not known; known are STRICT_ALIGN_CORNERS"):
+        replace(ready, nodes=(node,)).evaluate({"x": torch.zeros(1, 1, 2, 2)})
+
+
+def test_a_split_into_one_part_is_that_part() -> None:
+    x = normal(2, 3)
+    (got,) = run(lambda v: mb.split(x=v, num_splits=1, axis=1), x)
+    np.testing.assert_array_equal(got, x)
+
+
+@pytest.mark.parametrize(
+    ("shape", "wanted"), [([0, -1], (2, 12)), ([4, 0, -1], (4, 2, 3)), ([-1], (24,)), ([0, 0, 0, 0], (1, 2, 3, 4))]
+)
+def test_a_zero_in_a_shape_is_the_inputs_own(shape: list[int], wanted: tuple[int, ...]) -> None:
+    value = normal(2, 3, 4)
+    if shape == [4, 0, -1]:
+        value = value.reshape(4, 2, 3)
+    elif shape == [0, -1]:
+        value = value.reshape(2, 12)
+    (got,) = run(named("reshape", shape=shape), value)
+    assert got.shape == wanted
+    np.testing.assert_array_equal(got.ravel(), value.ravel())
+
+
 def test_quantised_activations_keep_their_levels() -> None:
     x = np.array([[-3.0, -0.26, 0.0, 0.24, 9.0]], np.float32)
 
@@ -344,6 +426,66 @@ def test_a_result_of_another_shape_than_promised_is_never_passed_on() -> None:
         wrong = replace(node, outputs=(replace(node.outputs[0], **change),))
         with pytest.raises(BadOutputError, match=r"'relu' made .* \(2, 3\)"):
             replace(ready, nodes=(wrong,)).evaluate({"x": torch.zeros(2, 3)})
+
+
+MADE_TO_SHAPE: Mapping[str, tuple[Callable[[Any], Any], tuple[int, ...]]] = {
+    "reshape": (named("reshape", shape=[3, 8]), (2, 3, 4)),
+    "squeeze": (named("squeeze", axes=[0]), (1, 3, 4)),
+    "expand_dims": (named("expand_dims", axes=[1]), (3, 4)),
+    "resize_bilinear": (named("resize_bilinear", target_size_height=6, target_size_width=4), (1, 1, 3, 4)),
+    "resize_nearest_neighbor": (
+        named("resize_nearest_neighbor", target_size_height=6, target_size_width=4), (1, 1, 3, 4)),
+    "upsample_bilinear": (named("upsample_bilinear", scale_factor_height=2), (1, 1, 3, 4)),
+    "upsample_nearest_neighbor": (named("upsample_nearest_neighbor", scale_factor_height=2), (1, 1, 3, 4)),
+    "conv_transpose": (named("conv_transpose", weight=np.ones((1, 1, 2, 2), np.float32), strides=[2, 2]), (1, 1, 3, 4)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MADE_TO_SHAPE)
+def test_what_makes_a_shape_makes_the_one_that_its_arguments_say(name: str) -> None:
+    """A result that took its shape from the promise would agree with any."""
+    build, shape = MADE_TO_SHAPE[name]
+    ready = program(build, shape)
+    (node,) = ready.nodes
+    ready.evaluate({"x": torch.zeros(shape)})
+    promise = node.outputs[0]
+    for other in (promise.shape[::-1], (*promise.shape, 1)):
+        wrong = replace(node, outputs=(replace(promise, shape=other),))
+        with pytest.raises(BadOutputError, match=rf"'{name}' made '{promise.name}' of the shape"):
+            replace(ready, nodes=(wrong,)).evaluate({"x": torch.zeros(shape)})
+
+
+def test_a_fill_has_the_shape_and_kind_of_its_own_arguments() -> None:
+    """PyMIL folds every fill whose shape it knows, so the node is made by hand."""
+    given = {"shape": torch.tensor([2, 3], dtype=torch.int32), "value": torch.tensor(7, dtype=torch.int32)}
+    node = mil_program.Node("fill", TABLE["fill"], (), given, {}, (mil_program.Promise("f", (2, 3), "int32"),))
+    ready = MilProgram((node,), (), {}, ("f",))
+    assert ready.evaluate({})["f"].tolist() == [[7, 7, 7], [7, 7, 7]]
+    for change in ({"shape": (3, 2)}, {"kind": "fp32"}):
+        wrong = replace(node, outputs=(replace(node.outputs[0], **change),))
+        with pytest.raises(BadOutputError, match=r"'fill' made 'f' of the shape \(2, 3\)"):
+            replace(ready, nodes=(wrong,)).evaluate({})
+
+
+def test_what_torch_cannot_compute_is_told_by_operation_and_output() -> None:
+    weight = np.ones((6, 4), np.float32)
+    ready = program(lambda x: mb.linear(x=x, weight=weight, name="scores"), (2, 4))
+    (node,) = ready.nodes
+    damaged = replace(node, fixed={**node.fixed, "weight": torch.ones(6, 5)})
+    with pytest.raises(EngineError, match=r"'linear', which makes 'scores', cannot be computed: .*damaged.*on a Mac"):
+        replace(ready, nodes=(damaged,)).evaluate({"x": torch.zeros(2, 4)})
+    few = replace(node, function=lambda a, n: (a["x"], a["x"]))
+    with pytest.raises(BadOutputError, match="made 2 results; the program promises 1"):
+        replace(ready, nodes=(few,)).evaluate({"x": torch.zeros(2, 4)})
+
+
+def test_spent_memory_is_told_as_that_and_not_as_a_damaged_package() -> None:
+    def spend(a: Any, node: Any) -> torch.Tensor:
+        raise MemoryError
+
+    ready = program(lambda x: mb.relu(x=x), (2,))
+    with pytest.raises(MemoryError):
+        replace(ready, nodes=(replace(ready.nodes[0], function=spend),)).evaluate({"x": torch.zeros(2)})
 
 
 def test_an_input_that_does_not_fit_is_told() -> None:
@@ -433,9 +575,6 @@ def test_the_layer_of_a_changed_weight_is_named(
     assert found.worst.name == layer
     others = [other.figure for other in found.layers if other.name != layer]
     assert max(others) < 1e-4  # the error is told where it stands and nowhere behind
-    same = mil_layers.against_package(changed, packages["fp32"], {"image": levels_of(pixels(1)[0])}, "fp32")
-    assert same.jumps
-    assert same.worst.name in (layer, "logits")
 
 
 def test_a_package_of_another_model_is_not_compared(packages: Mapping[str, Path]) -> None:
@@ -478,6 +617,8 @@ def test_the_engine_answers_by_the_manifests_names_until_it_is_closed(
     assert "fp16, rounded after every operation" in engine.description
     (name,) = engine.run({"image": levels_of(pixels(1)[0]).numpy()})
     assert name == "logits"
+    with pytest.raises(EngineError, match=r"cannot take such an input: .*float32"):
+        engine.run({"image": np.array(["a picture"], object)})
     engine.close()
     with pytest.raises(EngineError, match="was closed"):
         engine.run({})
