@@ -15,7 +15,8 @@ changes. What a device builds from it lives in a cache beside it.
 * ``spec`` ``labels`` ``label_ids``: the contract of ``edgevit.spec``.
   ``file`` may be a folder of the bundle (Core ML's ``.mlpackage`` is one); ``files`` lists what is in it.
 * ``proof``: graph -> ``executed`` | ``interpreted`` | ``graph-only``, how far the format's own engine was proven; where
-  that could not run, ``stand_in``: graph -> ``{engine, proof}`` says what ran the same file instead.
+  that could not run, ``stand_in``: graph -> ``{engine, proof, file?}`` says what ran the same file instead, or
+  ``file``, made of the same graph for another engine.
 * ``placement``?: ``{falls_back, views}``, where the operators run (docs/placement.md); a view is ``{graph, unit, basis,
   decides, places, fallbacks, notes}``, ``basis`` being ``executed`` or ``rule``.
 * ``verification``: the gates and the figures.
@@ -39,22 +40,22 @@ a task that it does not know, and an engine older than ``minimum``. ONNX weights
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from . import archive
-from .disk import cannot_write, is_our_write, put_in_place, reading, sync
+from .disk import cannot_write, put_in_place, reading, sync
 from .disk import sha256_of as sha256_of
 from .errors import BundleError, UnsafePathError, UsageError
 from .manifest import FileRecord, Manifest, files_in, parse
 from .names import MANIFEST_NAME, check_names, is_dropping
 from .seals import check_digest, check_size, unlisted_file
+from .unsealed import check_out as check_out
+from .unsealed import staging as staging
+from .unsealed import taken
 
 
 @dataclass(frozen=True)
@@ -164,47 +165,11 @@ def _check_file(folder: Path, name: str, record: FileRecord, *, where: Path, con
         check_digest(where, name, sha256_of(path), record)
 
 
-@contextlib.contextmanager
-def staging(out: str | Path, *, force: bool = False) -> Iterator[Path]:
-    """Give a folder beside ``out`` to build a bundle in; it is removed unless it was sealed.
-
-    ``out`` is checked first, so that a long export does not end in "already exists". An error of writing there is said
-    in words; one that is about another file passes as it is.
-    """
-    target = Path(out)
-    check_out(target, force=force)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
-    except OSError as exc:
-        raise cannot_write(target, exc) from exc
-    try:
-        yield folder
-    except OSError as exc:
-        if is_our_write(exc, folder, target):
-            raise cannot_write(target, exc) from exc
-        raise
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def check_out(target: Path, *, force: bool) -> None:
-    """Refuse an output folder that exists, unless it is a bundle (or empty) and may be replaced."""
-    if not (target.exists() or target.is_symlink()):
-        return
-    if not force:
-        raise UsageError(f"{target} exists already. Choose another --out, or type --force to replace it.")
-    replaceable = target.is_dir() and not target.is_symlink() and (_is_bundle(target) or not any(target.iterdir()))
-    if not replaceable:
-        raise UsageError(f"{target} is not a bundle; --force replaces bundles only. Choose another --out.")
-
-
-def _is_bundle(folder: Path) -> bool:
-    return (folder / MANIFEST_NAME).is_file()
-
-
 def seal(folder: Path, manifest: Manifest, out: str | Path, *, force: bool = False) -> Bundle:
-    """Hash what lies in ``folder``, write the manifest, sync, and rename the folder to ``out``."""
+    """Hash what lies in ``folder``, write the manifest, sync, and rename the folder to ``out``.
+
+    Of two that are sealed under one name at once, one is refused; with ``force`` the later one stays. They never mix.
+    """
     target = Path(out)
     check_out(target, force=force)
     names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() or p.is_symlink())
@@ -219,8 +184,10 @@ def seal(folder: Path, manifest: Manifest, out: str | Path, *, force: bool = Fal
         for name in [*names, MANIFEST_NAME]:
             sync(folder / name)
         sync(folder)
-        put_in_place(folder, target)
+        put_in_place(folder, target, force=force)
         sync(target.parent)
+    except FileExistsError as exc:  # another export of that name was faster
+        raise taken(target) from exc
     except OSError as exc:
         raise cannot_write(target, exc) from exc
     return Bundle(target, sealed)

@@ -15,6 +15,9 @@ from .errors import BundleError, EnvironmentFault
 
 CHUNK_BYTES = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
+_TRIES = 10
+"""Each try fails only when another process has put its own bundle there in between."""
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -41,18 +44,39 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def put_in_place(folder: Path, target: Path) -> None:
-    """Rename a new folder to its final name; an older one steps aside first and is removed last."""
-    old = folder.with_name(folder.name + ".old")
+def older_of(folder: Path) -> Path:
+    """Return where the folder that a new one replaces stands for the moment: beside the new one."""
+    return folder.with_name(f"{folder.name}.old")
+
+
+def put_in_place(folder: Path, target: Path, *, force: bool) -> None:
+    """Rename a new folder to its final name. ``FileExistsError`` if that is taken.
+
+    With ``force`` an older folder steps aside first and is removed last. A rename never replaces a folder with
+    something in it, so of several processes one is first, and the others see it.
+    """
+    old = older_of(folder)
+    for _ in range(_TRIES):
+        if force:
+            _step_aside(target, old)
+        try:
+            folder.rename(target)
+        except OSError as exc:
+            if old.exists() and not target.exists():
+                old.rename(target)
+            if exc.errno not in _TAKEN:
+                raise
+        else:
+            shutil.rmtree(old, ignore_errors=True)
+            return
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+
+
+def _step_aside(target: Path, old: Path) -> None:
     if target.exists():
-        target.rename(old)
-    try:
-        folder.rename(target)
-    except OSError:
-        if old.exists():
-            old.rename(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # another process was faster
+            target.rename(old)
 
 
 def cannot_write(target: Path, exc: OSError, advice: str = "Choose another --out") -> EnvironmentFault:

@@ -1,6 +1,7 @@
 """Turn a command line into one verb's work, and every fault into one sentence and an exit code.
 
-Exit codes: 0 done, 1 refused or failed, 2 usage, 3 environment, 130 interrupted, 141 the reader went away.
+Exit codes: 0 done, 1 refused or failed, 2 usage, 3 environment, 130 interrupted, 141 the reader went away, 143 ended by
+SIGTERM (129 by SIGHUP).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from types import ModuleType
 from ..errors import EdgevitError
 from ..registry import Registry
 from . import console
+from .ending import Ended, ending_in_order
 from .parsing import Parser
 
 _LINES = {
@@ -46,13 +48,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code. No exception leaves it."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        code = _run(words)
-        sys.stdout.flush()
+        with ending_in_order():
+            code = _run(words)
+            sys.stdout.flush()
         return code
     except SystemExit as stop:  # argparse, after --help and --version
         return stop.code if isinstance(stop.code, int) else 0
     except KeyboardInterrupt:
         return _INTERRUPTED
+    except Ended as end:
+        return end.exit_code
     except BrokenPipeError:
         _forget_stdout()
         return _BROKEN_PIPE
