@@ -67,6 +67,7 @@ def litert_kinds() -> dict[str, Any]:
     from ai_edge_quantizer import recipe
 
     return {
+        "dynamic range, large layers": EXPORTERS.load("litert").int8_recipe(),
         "dynamic range": recipe.dynamic_wi8_afp32(),
         "weights only": recipe.weight_only_wi8_afp32(),
         "static, 8-bit activations": recipe.static_wi8_ai8(),

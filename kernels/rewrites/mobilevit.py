@@ -4,7 +4,8 @@ Principle: all of the transformer but attention works on single tokens, so the t
 grouped once by their place in a patch (``patches.by_place``), with the fewer channels of the convolutions around the
 transformer, and stay (tokens, channels) matrices: a linear layer is one matrix product without reshapes. The 1x1
 convolutions at both ends become linear layers; gain and shift of every norm, the score's scale and, where the norms ask
-for it, the centring are folded into weights. Source: timm's MobileVitBlock (Mehta and Rastegari, arXiv:2110.02178).
+for it, the centring are folded into weights. ``apart`` makes q, k and v layers of their own: LiteRT's GPU delegate cuts
+no matrix (time on its CPU 0.98; AMD EPYC, 2026-11-21). Source: timm's MobileVitBlock (Mehta and Rastegari, arXiv:2110.02178).
 Shapes: maps (N, C, H, W), H and W of any size (odd ones are resized, as in timm).
 """
 
@@ -29,7 +30,7 @@ from .patches import by_place, from_places
 class TokenLayer(nn.Module):
     """Be one transformer layer on (tokens, channels); attention is among ``count`` tokens each."""
 
-    def __init__(self, old: Block, norm: NormForm) -> None:
+    def __init__(self, old: Block, norm: NormForm, apart: bool) -> None:
         super().__init__()
         attn = old.attn
         assert isinstance(attn, Attention)
@@ -38,7 +39,9 @@ class TokenLayer(nn.Module):
         if norm != "native":
             out, last = out.centred(), last.centred()
         channels = self.heads * self.head_dim
-        self.qkv = Affine.of(attn.qkv).after(old.norm1).scaled(attn.scale, stop=channels).linear()
+        qkv = Affine.of(attn.qkv).after(old.norm1).scaled(attn.scale, stop=channels)
+        parts = qkv.split(*3 * [channels]) if apart else (qkv,)
+        self.qkv = nn.ModuleList(part.linear() for part in parts)
         self.out = out.linear()
         self.norm1 = TokenNorm(old.norm1, norm)
         self.norm2 = TokenNorm(old.norm2, norm)
@@ -47,8 +50,11 @@ class TokenLayer(nn.Module):
         self.last = last.linear()
 
     def forward(self, x: Tensor, count: int) -> Tensor:
-        y, channels = self.qkv(self.norm1(x)), self.heads * self.head_dim
-        parts = (y[:, :channels], y[:, channels : 2 * channels], y[:, 2 * channels :])
+        y, channels = self.norm1(x), self.heads * self.head_dim
+        parts = [layer(y) for layer in self.qkv]
+        if len(parts) == 1:
+            y = parts[0]
+            parts = [y[:, :channels], y[:, channels : 2 * channels], y[:, 2 * channels :]]
         q, k, v = (part.reshape(-1, count, self.heads, self.head_dim) for part in parts)
         scores = q.permute(0, 2, 1, 3) @ k.permute(0, 2, 3, 1)
         mixed = scores.softmax(-1) @ v.permute(0, 2, 1, 3)
@@ -60,13 +66,13 @@ class TokenLayer(nn.Module):
 class TokenMobileVit(nn.Module):
     """Be a MobileVitBlock."""
 
-    def __init__(self, old: MobileVitBlock, norm: NormForm) -> None:
+    def __init__(self, old: MobileVitBlock, norm: NormForm, apart: bool) -> None:
         super().__init__()
         self.local = old.conv_kxk
         self.patch_hw = old.patch_size
         embed = Affine.of(old.conv_1x1)
         self.embed = (embed if norm == "native" else embed.centred()).linear()
-        self.layers = nn.ModuleList(TokenLayer(layer, norm) for layer in old.transformer)
+        self.layers = nn.ModuleList(TokenLayer(layer, norm, apart) for layer in old.transformer)
         self.norm = TokenNorm(old.norm, norm)
         self.project = Affine.of(old.conv_proj.conv).after(old.norm).linear()
         self.act = old.conv_proj.bn
@@ -95,10 +101,10 @@ class TokenMobileVit(nn.Module):
         return out
 
 
-def token_mobilevit(old: nn.Module, norm: NormForm) -> nn.Module | None:
+def token_mobilevit(old: nn.Module, norm: NormForm, *, apart: bool = False) -> nn.Module | None:
     """Build a block on rows of tokens."""
     assert isinstance(old, MobileVitBlock)
-    return TokenMobileVit(old, norm) if token_wise(old) else None
+    return TokenMobileVit(old, norm, apart) if token_wise(old) else None
 
 
 def token_wise(old: MobileVitBlock) -> bool:

@@ -41,7 +41,7 @@ RULES: Mapping[str, Rules] = {
     "tensorrt": _EVERYWHERE,
     "litert": {
         **_EVERYWHERE,
-        mobilevit.MobileVitBlock: partial(token_mobilevit, norm="mean"),
+        mobilevit.MobileVitBlock: partial(token_mobilevit, norm="mean", apart=True),
         mobilevit.MobileVitV2Block: partial(separable_mobilevit, norm="mean"),
         efficientvit_msra.CascadedGroupAttention: partial(cascade, rows=True),
         shvit.SHSA: partial(single_head, norm="mean", rows=True),
