@@ -68,12 +68,14 @@ system-deps: ## install the Debian packages that building and cross-testing the 
 	$(INSTALL) $(ARM_DEPS) || echo "$(ARM_DEPS) cannot be had here; make arm will say so and be skipped."
 	@rm -f $(READY)  # so that the next target builds the kernels, if they could not be built before
 
-clean: ## remove what was made, but for .venv
-	rm -rf build dist demo .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+# The cells of `make matrix` took hours and are made anew where they are out of date, so `clean` leaves them.
+clean: ## remove what was made, but for .venv and the finished cells of make matrix
+	if test -d build; then find build -mindepth 1 -maxdepth 1 -not -name matrix.jsonl -exec rm -rf {} +; fi
+	rm -rf dist demo .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
-distclean: clean ## remove .venv too
-	rm -rf $(VENV)
+distclean: clean ## remove those too
+	rm -rf $(VENV) build
 
 # Python 3.10 is what some boards have; the pinned set needs 3.11, so there pip chooses for itself.
 $(READY): pyproject.toml constraints.txt $(shell find kernels/native -type f) | $(PY)

@@ -67,6 +67,11 @@ class Cell:
         """Return the latency as a share of torch's own."""
         return self.latency_ms / self.torch_ms if self.latency_ms and self.torch_ms else None
 
+    @property
+    def placed(self) -> str:
+        """Tell where how many operators run, a unit after the other, and what falls back; empty where not known."""
+        return "; ".join(_placed(unit, named=len(self.placement) > 1) for unit in self.placement)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON data without what is not known."""
         told = {f.name: getattr(self, f.name) for f in fields(self)}
@@ -88,9 +93,17 @@ class Cell:
         return cls(**told, verdict=table.one_of("verdict", VERDICTS), trained=trained)
 
 
+def _placed(unit: Mapping[str, Any], *, named: bool) -> str:
+    told = " + ".join(f"{count} {place}" for place, count in (unit.get("places") or {}).items()) or "nothing"
+    kinds = [f"{count} {kind}" for kind, count in (unit.get("fallbacks") or {}).items()]
+    fallen = ", ".join(kinds[:_KINDS_NAMED]) + (" and others" if len(kinds) > _KINDS_NAMED else "")
+    return (f"{unit['unit']}: " if named else "") + told + (f" (falls back: {fallen})" if fallen else "")
+
+
 _TEXTS = ("proof", "stand_in", "clock", "op", "reason", "machine", "made")
 _NUMBERS = ("relative", "top1", "accuracy", "latency_ms", "torch_ms", "seconds")
 _MOST = 1 << 50
+_KINDS_NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -112,6 +125,13 @@ class Proven:
             for c in self.cells
             if (wanted is None or c.model in wanted) and format in (None, c.format) and precision in (None, c.precision)
         )
+
+    def origins(self, cells: Iterable[Cell] | None = None) -> str:
+        """Name the machines that cells were proven on, each with its days."""
+        days: dict[str, set[str]] = {}
+        for cell in self.cells if cells is None else cells:
+            days.setdefault(cell.machine or self.machine, set()).add(cell.made or self.made)
+        return "; ".join(f"{machine}, {' to '.join(sorted({min(d), max(d)}))}" for machine, d in days.items())
 
     def to_json(self) -> str:
         """Return the text of proven.json."""

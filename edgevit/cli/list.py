@@ -93,7 +93,7 @@ def _show_format(models: Sequence[Facts], wanted: str, proven: Proven) -> None:
             console.say(f"{cell.model} {cell.precision}: {cell.verdict}, {cell.reason or 'no reason is known'}")
     if cells:
         console.say(f"{'{} of {}'.format(*share(cells))} fp32 and fp16 files are proven in {title} ({_how(cells)}).")
-        console.say(f"Times: one thread of {proven.machine}, {proven.made}; edgevit bench BUNDLE measures yours.")
+        console.say(f"Times: one thread of {proven.origins(cells)}; edgevit bench BUNDLE measures yours.")
 
 
 def _in_words(cell: Cell | None) -> str:

@@ -12,6 +12,7 @@ from ..progress import Progress, Step
 from ..proven import Cell, share
 from ..registry import door
 from . import console
+from .bundles import size_text
 from .parsing import duration, number, whole
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ it here, and keep a line a cell. What is finished is not run again: stop with Ct
 
 _GIB = 1 << 30
 _STEP = "prove the cells"
+_GOOD = ("proven", "runs")
+_HEADS = ("cell", "proof", "size", "error", "ms", "of torch", "operators")
+_MOST_ROWS = 60
+"""What is still read on a terminal; the table of all is a page of its own."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     again.add_argument("--fresh", dest="again", action="store_const", const="everything", help="run every cell again")
     parser.set_defaults(again="nothing")
     parser.add_argument("--timeout", type=duration, default=900.0, metavar="TIME", help="of one cell (default 15m)")
-    parser.add_argument("--memory", type=number, default=8.0, metavar="GB", help="of one cell's process (default 8)")
+    parser.add_argument("--memory", type=number, default=8.0, metavar="GIB", help="of one cell's process, in GiB (8)")
     parser.add_argument("--jobs", type=whole(1, 64), metavar="N", help="models at a time (default: one a core)")
     parser.add_argument("--cells", type=whole(1, 100_000), metavar="N", help="only so many cells")
     parser.add_argument("--rotate", type=whole(0, 1 << 31), metavar="N", help="with --cells: those whose turn it is")
@@ -53,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     if args.memory <= 0:
         from ..errors import UsageError
 
-        raise UsageError(f"--memory must be more than 0 GB, not {args.memory:g}.")
+        raise UsageError(f"--memory must be more than 0 GiB, not {args.memory:g}. Type: --memory 8")
     out = args.out or (None if args.check else Path("edgevit-matrix.jsonl"))
     limits = door("edgevit.exporters.matrix.child:Limits")(args.timeout, int(args.memory * _GIB))
     with console.progress() as progress:
@@ -78,7 +83,10 @@ def run(args: argparse.Namespace) -> int:
     _answer(found, out, args)
     for cell in found.lost:
         console.note(f"edgevit: {' '.join(cell.key)} ships as proven and is now {cell.verdict}: {cell.reason}")
-    return 1 if found.lost else 0
+    none = not any(cell.verdict in _GOOD for cell in found.cells)
+    if none:
+        console.note("edgevit: no cell is proven. The reasons stand in the table; edgevit doctor names what is absent.")
+    return 1 if found.lost or none else 0
 
 
 def _teller(progress: Progress) -> Callable[[Cell, int, int], None]:
@@ -98,7 +106,7 @@ def _teller(progress: Progress) -> Callable[[Cell, int, int], None]:
 
 def _in_words(cell: Cell) -> str:
     """Say how a cell fared, with what was measured."""
-    told = [cell.verdict, cell.reason if cell.verdict not in ("proven", "runs") else None]
+    told = [cell.verdict, cell.reason if cell.verdict not in _GOOD else None]
     told += [f"{cell.relative:.1e}" if cell.relative is not None else None]
     told += [f"{cell.latency_ms:.1f} ms" if cell.latency_ms is not None else None]
     return ", ".join(text for text in told if text)
@@ -120,7 +128,11 @@ def _answer(found: Outcome, out: Path | None, args: argparse.Namespace) -> None:
     }
     console.table(("model", *formats), [(model, *(_brief(of[model, name]) for name in formats)) for model in models])
     console.say()
-    unproven = [c for c in found.cells if c.verdict not in ("proven", "runs")]
+    made = [c for c in found.cells if c.verdict in _GOOD]
+    if 0 < len(made) <= _MOST_ROWS:
+        console.table(_HEADS, [_row(cell) for cell in made])
+        console.say()
+    unproven = [c for c in found.cells if c.verdict not in _GOOD]
     if unproven:
         rows = [(" ".join(c.key), c.verdict, c.op or "-", c.reason or "-") for c in unproven]
         console.table(("not proven", "verdict", "operator", "reason"), rows)
@@ -128,7 +140,22 @@ def _answer(found: Outcome, out: Path | None, args: argparse.Namespace) -> None:
     hours = sum(c.seconds or 0.0 for c in found.cells) / 3600
     console.say(f"{proven} of {judged} fp32 and fp16 cells are proven; the cells took {hours:.1f} hours of one core.")
     if out is not None:
-        console.say(f"They are kept in {out}.")
+        more = "; --json or fewer --models show the figures of each" if len(made) > _MOST_ROWS else ""
+        console.say(f"They are kept in {out}{more}.")
+
+
+def _row(cell: Cell) -> tuple[str, ...]:
+    """Tell what is known of a file: its proof, size, error, speed and the places of its operators."""
+    proof = "; ".join(text for text in (cell.proof, cell.stand_in) if text)
+    return (
+        " ".join(cell.key),
+        f"{cell.verdict}, {proof}" if proof else cell.verdict,
+        size_text(cell.size_bytes),
+        f"{cell.relative:.1e}" if cell.relative is not None else "-",
+        f"{cell.latency_ms:.3g}" if cell.latency_ms is not None else "-",
+        f"{cell.ratio:.2f}" if cell.ratio is not None else "-",
+        "; ".join(text for text in (cell.placed, cell.reason) if text) or "-",
+    )
 
 
 def _brief(cells: Sequence[Cell]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import tempfile
 import time
 from collections.abc import Mapping
@@ -25,6 +24,7 @@ from .. import base, placement, verify
 from ..agreement import plain
 from ..reference import Reference
 from .plan import Key
+from .reasons import failing_op, sentence
 from .speed import CLOCK, latencies_ms
 
 PICTURES = 16
@@ -32,16 +32,6 @@ PICTURES = 16
 
 _DEVICES = {"litert": "pixel-8"}
 """Whose units a file is placed on too: a phone's GPU takes what XNNPACK takes, or not."""
-
-_MOST_REASON = 300
-_PLACES = re.compile(r"(?:/[\w.+-]+){2,}/")
-"""Folders of this machine are no part of a reason."""
-
-_OPERATORS = (
-    re.compile(r"\b((?:aten|prim|quantized_decomposed|torchvision|tfl|odml|stablehlo|dim_order_ops)(?:\.|::)\w+)"),
-    re.compile(r"\b(?:operator|operation|op|node|layer|function)s?(?: type| of type| for| named)?:? ['\"`<]([\w.:]+)"),
-    re.compile(r"['\"`]([\w.:]+)['\"`] (?:op|operator|node|layer)\b"),
-)
 
 Pixels = npt.NDArray[np.uint8]
 Tensor = npt.NDArray[np.float32]
@@ -125,19 +115,6 @@ def verdict_of(fault: Exception) -> dict[str, Any]:
 
 def _in_words(fault: Exception) -> str:
     return str(fault) if isinstance(fault, EdgevitError) else f"{type(fault).__name__}: {fault}"
-
-
-def sentence(text: str) -> str:
-    """Return a reason for a table: its first line, without places, not too long."""
-    first = next((line.strip() for line in text.splitlines() if line.strip()), "no reason given")
-    told = " ".join(_PLACES.sub("", first).split())
-    return told if len(told) <= _MOST_REASON else f"{told[: _MOST_REASON - 1]}…"
-
-
-def failing_op(text: str) -> str | None:
-    """Return the operator that a message names, if it names one."""
-    found = (match for pattern in _OPERATORS for match in [pattern.search(text)] if match)
-    return next((match[1].replace("::", ".") for match in found), None)
 
 
 def _measured(bundle: Bundle, model: ModelDef) -> dict[str, Any]:

@@ -21,10 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
+from .reasons import last_words
+
 Tell = Callable[[dict[str, Any]], None]
 
 _LOOK_S = 0.25
-_MOST_WORDS = 300
 _GIB = 1 << 30
 
 
@@ -110,14 +111,8 @@ class Child:
             os.kill(self.pid, signal.SIGKILL)
 
     def _last_words(self) -> str:
-        """Return the last line that is no line of a stack."""
         self._words.seek(0)
-        lines = [line.strip() for line in self._words.read().decode("utf-8", "replace").splitlines()]
-        told = [
-            s for s in lines if s and not s.startswith(("File ", "Fatal Python error", "Current thread", "Thread "))
-        ]
-        told = [s for s in told if "most recent call first" not in s and not s.startswith("Extension modules")]
-        return told[-1][:_MOST_WORDS] if told else ""
+        return last_words(self._words.read())
 
 
 def _work(work: Callable[[Tell], None], writer: int, words: IO[bytes]) -> NoReturn:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 from edgevit import proven
-from edgevit.errors import UsageError
+from edgevit.errors import UsageError, missing
 from edgevit.proven import Cell
 from edgevit.runtime.engines import cores
 
@@ -56,6 +57,13 @@ def matrix(
     """
     if turn is not None and not count:
         raise UsageError("A turn is a turn of some cells. Type: --cells 10 --rotate N")
+    if jobs is not None and jobs > cores():
+        raise UsageError(
+            f"--jobs {jobs} is more than the {cores()} cores here, and models that share one slow each other. "
+            f"Type: --jobs {cores()}"
+        )
+    if find_spec("torch") is None:
+        raise missing("torch", "edgevit matrix", "all")
     cells = plan(models, formats, precisions)
     shipped = {cell.key: cell for cell in proven.load().cells} if check else {}
     if check:

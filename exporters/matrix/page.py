@@ -25,12 +25,26 @@ Made from `edgevit/proven.json` by `make matrix`; not written by hand.
 
 A cell is a real export with its gates: the file is made, run on pictures and compared with the model in torch.
 The weights are random and alive (only `shvit_shapes` is trained), so int8 of the others is run and not gated.
-Times are medians in milliseconds of one thread of this machine ({machine}), taken in turns with torch;
-"of torch" is their share of torch's own time, which holds on other machines of the kind better than milliseconds do.
+
+Made on {origins}.
+{clock}
 """
+
+_CLOCK = """
+Times are medians of processor time in milliseconds, one thread, the file and torch in turns in one
+process. Waiting for a core that a neighbour has is not in them; what other work on the machine did to caches and memory
+is. "of torch" is the share of torch's own time. Both are of this machine only: they compare the entries of this page,
+and `edgevit bench BUNDLE` measures yours."""
+
+_WALL = """
+{count} of the {timed} times are older and by the clock on the wall."""
 
 _LEGEND = """Each entry is `fp32 / fp16 / int8`: milliseconds where the file is proven and could be timed here, `yes`
 where it is proven and its engine does not run here, `(…)` where it runs and nothing could be gated, else the verdict.
+"""
+
+_DETAILS = """"error" is the largest difference from torch, relative to the largest output, as a median over pictures.
+"operators" says how many run where: seen in the engine here or, for Core ML, TensorRT and GPUs, by published rules.
 """
 
 
@@ -38,7 +52,7 @@ def page(data: Proven) -> str:
     """Return the text of docs/matrix.md."""
     formats = [name for name in FORMATS if any(cell.format == name for cell in data.cells)]
     parts = [
-        _HEAD.format(summary=_summary(data), machine=data.machine),
+        _HEAD.format(summary=_summary(data), origins=data.origins() or data.machine, clock=_clock(data.cells)),
         "## By format\n",
         _table(_FORMAT_HEADS, [_format_row(name, data.select(format=name)) for name in formats]),
         "## By model\n",
@@ -48,6 +62,9 @@ def page(data: Proven) -> str:
         _unproven(data.cells),
         "## What falls back\n",
         _falling(data.cells),
+        "## Every file\n",
+        _DETAILS,
+        *(details(name, data.select(format=name)) for name in formats),
         "Made with " + ", ".join(f"{name} {version}" for name, version in sorted(data.tools.items())) + ".\n",
     ]
     return "\n".join(parts)
@@ -61,6 +78,12 @@ def _summary(data: Proven) -> str:
         f"**{proven} of {judged} fp32 and fp16 cells are proven ({_percent(proven, judged)})**: {models} models, "
         f"{len(data.cells)} cells with int8, {hours:.1f} hours of one core, {data.made}."
     )
+
+
+def _clock(cells: Iterable[Cell]) -> str:
+    timed = [cell for cell in cells if cell.latency_ms is not None]
+    wall = sum(cell.clock is None for cell in timed)
+    return _CLOCK + (_WALL.format(count=wall, timed=len(timed)) if wall else "")
 
 
 _FORMAT_HEADS = (
@@ -103,6 +126,30 @@ def entry(cell: Cell) -> str:
     return f"({time})" if cell.verdict == "runs" else cell.verdict
 
 
+_DETAIL_HEADS = ("model", "precision", "proof", "size", "error", "ms", "of torch", "operators")
+
+
+def details(name: str, cells: Iterable[Cell]) -> str:
+    """Return what is known of each file of a format, folded away."""
+    made = [cell for cell in cells if cell.verdict in ("proven", "runs")]
+    summary = f"<summary>{FORMATS[name].title}: {len(made)} files</summary>"
+    return f"<details>{summary}\n\n{_table(_DETAIL_HEADS, [_detail_row(cell) for cell in made])}\n</details>\n"
+
+
+def _detail_row(cell: Cell) -> tuple[str, ...]:
+    proof = "; ".join(text for text in (cell.proof, cell.stand_in) if text) or "-"
+    return (
+        f"`{cell.model}`",
+        cell.precision,
+        proof if cell.verdict == "proven" else f"{proof}, not gated",
+        f"{cell.size_bytes / 1e6:.1f} MB" if cell.size_bytes is not None else "-",
+        f"{cell.relative:.1e}" if cell.relative is not None else "-",
+        f"{cell.latency_ms:.3g}" if cell.latency_ms is not None else "-",
+        f"{cell.ratio:.2f}" if cell.ratio is not None else "-",
+        "; ".join(text for text in (cell.placed, cell.reason) if text) or "-",
+    )
+
+
 def _unproven(cells: Iterable[Cell]) -> str:
     rows = [
         (f"`{c.model}`", c.format, c.precision, c.verdict, f"`{c.op}`" if c.op else "-", c.reason or "-")
@@ -119,9 +166,8 @@ def _falling(cells: Iterable[Cell]) -> str:
     units: dict[tuple[str, str, str, str], list[Counter[str]]] = {}
     for cell in cells:
         for unit in cell.placement:
-            if unit.get("decides", True):
-                key = (FORMATS[cell.format].title, cell.precision, str(unit["unit"]), str(unit["basis"]))
-                units.setdefault(key, []).append(Counter(unit.get("fallbacks") or {}))
+            key = (FORMATS[cell.format].title, cell.precision, str(unit["unit"]), str(unit["basis"]))
+            units.setdefault(key, []).append(Counter(unit.get("fallbacks") or {}))
     rows = []
     for key, found in units.items():
         kinds: Counter[str] = sum(found, Counter())

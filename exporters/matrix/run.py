@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import IO, Any
 
 from edgevit.devices import load_device
 from edgevit.proven import Cell
@@ -23,6 +23,7 @@ from edgevit.runtime.engines import cores
 
 from .child import Limits
 from .plan import Key, Work, by_model
+from .reasons import last_words, sentence
 from .store import Store
 
 WORKER = (sys.executable, "-m", "edgevit.exporters.matrix.worker")
@@ -30,6 +31,7 @@ WORKER = (sys.executable, "-m", "edgevit.exporters.matrix.worker")
 _GRACE_S = 120.0
 """A worker ends its own children in time; only one that hangs itself is ended from here."""
 _LOOK_S = 0.5
+_LAST_BYTES = 1 << 16
 _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"), "1"
 )
@@ -134,12 +136,14 @@ def _proved(work: Work, limits: Limits, core: int | None, stop: threading.Event)
     }
     left = list(work.cells)
     # All that a worker and the converters in it leave behind, when they are killed too, goes with this folder.
-    with tempfile.TemporaryDirectory(prefix="edgevit-matrix-", ignore_cleanup_errors=True) as folder:
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="edgevit-matrix-", ignore_cleanup_errors=True))
+        printed = stack.enter_context(tempfile.TemporaryFile(dir=folder))
         process = subprocess.Popen(
             (*WORKER, json.dumps(order)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=printed,
             env={**os.environ, **_ONE_THREAD, "TMPDIR": folder},
             start_new_session=True,
         )
@@ -150,10 +154,22 @@ def _proved(work: Work, limits: Limits, core: int | None, stop: threading.Event)
                 yield cell
         finally:
             _end(process)
+        words = _end_of(printed)
     if not stop.is_set():
+        # A package that is absent, or of another version, ends a worker as soon as it imports: no fault of the cell.
+        verdict = "not run" if words.startswith(("ModuleNotFoundError", "ImportError")) else "crashed"
+        reason = f"the model's own process ended with {_how(process.returncode)}"
         for format_name, precision in left:
-            reason = f"the model's own process ended with {_how(process.returncode)}"
-            yield Cell(work.model, format_name, precision, "crashed", reason=reason)
+            yield Cell(
+                *(work.model, format_name, precision, verdict),
+                reason=sentence(f"{reason}: {words}" if words else reason),
+            )
+
+
+def _end_of(printed: IO[bytes]) -> str:
+    size = printed.seek(0, os.SEEK_END)
+    printed.seek(max(0, size - _LAST_BYTES))
+    return last_words(printed.read())
 
 
 def _lines(process: subprocess.Popen[bytes], silence_s: float, stop: threading.Event) -> Iterator[bytes]:

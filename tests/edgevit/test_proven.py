@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,9 @@ CELLS = st.builds(
     placement=st.lists(st.fixed_dictionaries({"unit": TEXTS, "places": st.dictionaries(TEXTS, st.integers())})).map(
         tuple
     ),
+    clock=st.none() | TEXTS,
+    machine=st.none() | TEXTS,
+    made=st.none() | TEXTS,
     op=st.none() | TEXTS,
     reason=st.none() | TEXTS,
 )
@@ -59,6 +63,29 @@ def test_a_cell_is_a_line_and_what_is_unknown_is_left_out() -> None:
         lines[6] == '    {"model": "a", "format": "onnx", "precision": "fp32", "verdict": "proven", "relative": 0.0},'
     )
     assert lines[7] == '    {"model": "b", "format": "onnx", "precision": "fp16", "verdict": "timeout"}'
+
+
+def test_where_operators_run_is_told_in_short() -> None:
+    fallen = {"linear": 9, "reshape": 8, "conv": 3, "add": 2, "relu": 1}
+    engine = {"unit": "the Neural Engine", "places": {"CPU or GPU": 23, "Neural Engine": 4}, "fallbacks": fallen}
+    assert Cell("m", "coreml", "fp32", "proven", placement=(engine,)).placed == (
+        "23 CPU or GPU + 4 Neural Engine (falls back: 9 linear, 8 reshape, 3 conv, 2 add and others)"
+    )
+    two = ({"unit": "XNNPACK", "places": {"XNNPACK": 7}}, {"unit": "the GPU of a phone", "places": {}})
+    assert Cell("m", "litert", "fp32", "proven", placement=two).placed == (
+        "XNNPACK: 7 XNNPACK; the GPU of a phone: nothing"
+    )
+    assert Cell("m", "onnx", "fp32", "refused").placed == ""
+
+
+def test_cells_tell_where_and_when_they_were_made() -> None:
+    cells = [Cell(name, "onnx", "fp32", "proven") for name in "abcd"]
+    cells[1] = replace(cells[1], machine="a Mac")
+    cells[2] = replace(cells[2], made="2026-11-19")
+    data = Proven(tuple(cells), "a Pi", "2026-11-21")
+    assert data.origins() == "a Pi, 2026-11-19 to 2026-11-21; a Mac, 2026-11-21"
+    assert data.origins(cells[:1]) == "a Pi, 2026-11-21"
+    assert Proven((), "a Pi", "2026-11-21").origins() == ""
 
 
 def test_unknown_keys_are_passed_over() -> None:

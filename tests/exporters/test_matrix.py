@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,13 +38,14 @@ from edgevit.errors import (
 )
 from edgevit.exporters import base, placement, quantize, verify
 from edgevit.exporters.matrix import cell as cells_module
+from edgevit.exporters.matrix import order, ship, sources, speed, store, worker
 from edgevit.exporters.matrix import run as run_module
-from edgevit.exporters.matrix import ship, sources, speed, store, worker
 from edgevit.exporters.matrix.child import Child, Limits, Tell, resident_bytes
 from edgevit.exporters.matrix.models import entries
 from edgevit.exporters.matrix.order import matrix
 from edgevit.exporters.matrix.page import page
 from edgevit.exporters.matrix.plan import Key, by_model, checkable, plan, rotated
+from edgevit.exporters.matrix.reasons import last_words, sentence
 from edgevit.exporters.matrix.store import Store, read_lines
 from edgevit.exporters.reference import Reference
 from edgevit.formats import FORMATS
@@ -246,7 +248,16 @@ def test_a_digest_is_the_same_in_every_checkout(tmp_path: Path) -> None:
 
 
 def test_a_digest_covers_what_a_format_s_own_files_import() -> None:
-    told = {"quiet", "recipe", "versions", "pictures", "metadata", "rows", "protobuf"}  # say nothing about a file
+    told = {
+        "quiet",
+        "recipe",
+        "versions",
+        "pictures",
+        "metadata",
+        "rows",
+        "protobuf",
+        "room",
+    }  # say nothing about a file
     told |= {"coreml", "coreml_ops"}  # ExecuTorch's Core ML delegate; the table is made for XNNPACK
     for name in FORMATS:
         files = dict(sources.files_of(name))
@@ -538,10 +549,10 @@ def test_faults_become_verdicts(fault: Exception, verdict: str, op: str | None) 
 
 
 def test_a_reason_is_short_and_names_no_place_on_this_machine() -> None:
-    told = cells_module.sentence("\n  In /srv/box/lib/python3.11/site-packages/torch/nn.py: no\n  more")
+    told = sentence("\n  In /srv/box/lib/python3.11/site-packages/torch/nn.py: no\n  more")
     assert told == "In nn.py: no"
-    assert len(cells_module.sentence("x" * 1000)) == 300
-    assert cells_module.sentence(" \n") == "no reason given"
+    assert len(sentence("x" * 1000)) == 300
+    assert sentence(" \n") == "no reason given"
 
 
 def test_a_cell_whose_export_raises_has_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -667,6 +678,31 @@ def test_a_run_that_is_interrupted_leaves_a_sound_store_and_no_process(processes
     assert line.cell.key == keys("a")[0]
 
 
+@pytest.mark.parametrize(
+    ("dying", "verdict", "words"),
+    [
+        ("import no_such_torch", "not run", "code 1: ModuleNotFoundError: No module named 'no_such_torch'"),
+        ("import sys; sys.exit('libtorch.so: cannot allocate memory')", "crashed", "libtorch.so: cannot allocate"),
+        ("import os; os.write(2, b'x' * 200_000 + b'\\nbus fault\\n'); os.abort()", "crashed", "SIGABRT: bus fault"),
+        ("import os; os._exit(7)", "crashed", "ended with code 7"),
+    ],
+)
+def test_the_last_words_of_a_worker_are_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dying: str, verdict: str, words: str
+) -> None:
+    monkeypatch.setattr(run_module, "WORKER", (sys.executable, "-c", dying))
+    with Store(tmp_path / "c", "") as kept:
+        found = run_module.run(keys("a"), kept, PATIENT, jobs=1)
+    assert [c.verdict for c in found] == [verdict, verdict]
+    assert all(words in str(c.reason) for c in found)
+
+
+def test_a_stack_is_not_the_last_word() -> None:
+    printed = b'ValueError: no\nFatal Python error: Aborted\nThread 0x1 (most recent call first):\n  File "a.py"\n\n'
+    assert last_words(printed) == "ValueError: no"
+    assert last_words(b"") == ""
+
+
 def test_what_a_worker_garbles_is_no_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_module, "WORKER", (sys.executable, "-c", "print('nonsense')"))
     with Store(tmp_path / "c", "") as kept, pytest.raises(json.JSONDecodeError):
@@ -695,7 +731,7 @@ def test_a_check_finds_what_was_lost(processes: Path, monkeypatch: pytest.Monkey
     shipped = tuple(Cell(*key, "proven", seconds=5.0) for key in keys("a", "dies"))
     monkeypatch.setattr("edgevit.exporters.matrix.order.plan", lambda *words: tuple(keys("a", "dies", "b")))
     monkeypatch.setattr(proven, "load", lambda: Proven(shipped, "", ""))
-    assert main(["matrix", "--check", "--cells", "10", "--rotate", "5", "--jobs", "2"]) == 1
+    assert main(["matrix", "--check", "--cells", "10", "--rotate", "5", "--jobs", "1"]) == 1
     told = capsys.readouterr()
     assert "edgevit: dies onnx fp16 ships as proven and is now crashed: the model's own process ended with" in told.err
     assert "3 of 4 fp32 and fp16 cells are proven" in told.out
@@ -711,25 +747,59 @@ def test_the_verb_shows_a_table_and_keeps_the_cells(
     monkeypatch.chdir(tmp_path)
     assert main(["matrix", "--models", "levit_128", "timm/dies", "--formats", "onnx", "ov"]) == 0
     told = capsys.readouterr()
-    rows = {line.split()[0]: line.split(None, 1)[1] for line in told.out.splitlines() if line.strip()}
-    assert rows["levit_128"].split("  ") == ["fp32, fp16", "fp32, fp16"]
+    row = next(line for line in told.out.splitlines() if line.startswith("levit_128 "))
+    assert row.split(None, 1)[1].split("  ") == ["fp32, fp16", "fp32, fp16"]
     assert "proven (8 of 8)" in told.err
     assert len(read_lines(tmp_path / "edgevit-matrix.jsonl")) == 8
     assert "kept in edgevit-matrix.jsonl" in told.out
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("words", "told"),
     [
         (["--rotate", "3"], "Type: --cells 10 --rotate N"),
-        (["--memory", "0"], "--memory must be more than 0 GB"),
+        (["--memory", "0"], "--memory must be more than 0 GiB"),
         (["--timeout", "soon"], "expected a time"),
         (["--fresh", "--retry"], "not allowed with"),
+        (["--jobs", "64"], "more than the 2 cores here"),
     ],
 )
-def test_an_order_that_makes_no_sense_is_refused(words: list[str], sentence: str, capsys: Capture) -> None:
+def test_an_order_that_makes_no_sense_is_refused(
+    words: list[str], told: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setattr(order, "cores", lambda: 2)
     assert main(["matrix", *words]) == 2
-    assert sentence in capsys.readouterr().err
+    assert told in capsys.readouterr().err
+
+
+def test_an_order_without_torch_says_what_to_type(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setattr(order, "find_spec", lambda name: None)
+    assert main(["matrix", "--check", "--cells", "1"]) == 3
+    assert "needs the package 'torch', which is not installed. Type: pip install 'edgevit[all]'" in (
+        capsys.readouterr().err
+    )
+
+
+def test_an_order_that_proves_nothing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run_module, "WORKER", (sys.executable, "-c", "import no_such_timm"))
+    assert main(["matrix", "--models", "levit_128", "--formats", "onnx"]) == 1
+    told = capsys.readouterr()
+    assert "No module named 'no_such_timm'" in told.out
+    assert "no cell is proven" in told.err
+
+
+def test_the_verb_tells_the_figures_of_each_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cell = Cell("levit_128", "onnx", "fp32", "proven", proof="executed", size_bytes=37_000_000, relative=3e-6)
+    cell = replace(cell, latency_ms=4.0, torch_ms=16.0, placement=({"unit": "CPU", "places": {"CPU": 99}},))
+    line = f"print({json.dumps(json.dumps(cell.to_dict()))})"
+    monkeypatch.setattr(run_module, "WORKER", (sys.executable, "-c", line))
+    assert main(["matrix", "--models", "levit_128", "--formats", "onnx", "--precisions", "fp32"]) == 0
+    told = capsys.readouterr().out
+    assert all(word in told for word in ("proven, executed", "37.0 MB", "3.0e-06", "0.25", "99 CPU"))
 
 
 # What ships
@@ -759,6 +829,51 @@ def test_what_ships_is_the_newest_of_each_cell_in_the_order_of_the_plan(tmp_path
     assert "| `levit_128` | 1.5 | refused | - |" in text.read_text()
     assert "| `levit_128` | litert | fp16 | refused | `aten.roll` | a \\| b |" in text.read_text()
     assert "**1 of 2 fp32 and fp16 cells are proven (50.0%)**" in text.read_text()
+
+
+def lines_of(tmp_path: Path, machine: str, **tools: str) -> tuple[store.Line, ...]:
+    with Store(tmp_path / machine, machine) as kept:
+        kept.add(Cell("levit_128", "onnx", "fp32", "proven", latency_ms=1.0, torch_ms=2.0))
+    return tuple(replace(line, tools={**line.tools, **tools}) for line in read_lines(tmp_path / machine))
+
+
+def test_cells_of_another_run_keep_their_machine_and_day(tmp_path: Path) -> None:
+    before = Cell("levit_128", "onnx", "fp16", "proven", latency_ms=9.0, torch_ms=9.0)
+    made = ship.gather(lines_of(tmp_path, "a Xeon"), Proven((before,), "a Pi", "1970-01-01"))
+    again = ship.gather(lines_of(tmp_path, "a Mac"), made)
+    assert [(c.machine, c.made) for c in made.cells] == [(None, None), ("a Pi", "1970-01-01")]
+    assert [(c.precision, c.machine) for c in again.cells] == [("fp32", None), ("fp16", "a Pi")]
+    assert proven.parse(again.to_json(), where="here") == again
+    text = page(again)
+    assert f"Made on a Mac, {made.made}; a Pi, 1970-01-01." in text
+    assert "2 of the 2 times are older and by the clock on the wall" in text
+
+
+def test_cells_of_other_tools_are_not_merged(tmp_path: Path) -> None:
+    before = Proven((Cell("levit_128", "onnx", "fp16", "proven"),), "a Pi", "1970-01-01", {"onnx": "1.2"})
+    lines = lines_of(tmp_path, "a Pi", onnx="1.3")
+    with pytest.raises(InputError, match=r"cells were made with onnx 1\.2, others with 1\.3.* add --alone"):
+        ship.gather(lines, before)
+    assert ship.gather(lines, replace(before, cells=())).tools["onnx"] == "1.3"
+    replaced = Proven((Cell("levit_128", "onnx", "fp32", "proven"),), "a Pi", "1970-01-01", {"onnx": "1.2"})
+    assert ship.gather(lines, replaced).tools["onnx"] == "1.3"  # nothing of the older run is kept
+
+
+def test_what_other_code_made_is_counted(tmp_path: Path) -> None:
+    assert ship.stale(lines_of(tmp_path, "a Pi")) == 0
+    assert ship.stale(lines_of(tmp_path, "a Pi", code="0123456789ab")) == 1
+
+
+def test_the_page_tells_of_every_file_what_is_known() -> None:
+    phone = {"unit": "the GPU of a phone", "places": {"GPU": 7, "CPU": 2}, "fallbacks": {"CAST": 2}, "basis": "rule"}
+    board = {"unit": "XNNPACK", "places": {"XNNPACK": 9}, "basis": "executed", "decides": False}
+    cell = Cell("m", "litert", "fp16", "proven", proof="executed", size_bytes=1_250_000, relative=1.5e-3)
+    cell = replace(cell, latency_ms=2.0, torch_ms=8.0, clock=speed.CLOCK, placement=(board, phone))
+    text = page(Proven((cell,), "a Pi", "1970-01-01"))
+    row = "| `m` | fp16 | executed | 1.2 MB | 1.5e-03 | 2 | 0.25 | "
+    assert row + "XNNPACK: 9 XNNPACK; the GPU of a phone: 7 GPU + 2 CPU (falls back: 2 CAST) |" in text
+    assert "| LiteRT | fp16 | the GPU of a phone | rule | 1 of 1 | 2 CAST |" in text
+    assert "by the clock on the wall" not in text
 
 
 def test_an_empty_store_ships_nothing(tmp_path: Path) -> None:
