@@ -7,7 +7,7 @@ import math
 import re
 import reprlib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import SchemaError, SpecError, UnsafePathError
@@ -38,10 +38,18 @@ _MOST_RELATIVE = 100.0
 
 @dataclass(frozen=True)
 class StandIn:
-    """Say what proved a file where its own engine could not run, and how far that went."""
+    """Say what proved a file where its own engine could not run, and how far that went.
+
+    ``file`` is set where it ran another one than the graph's, made of the same graph.
+    """
 
     engine: str
     proof: str
+    file: str | None = None
+
+    def to_dict(self) -> dict[str, str]:
+        """Return plain JSON data."""
+        return {"engine": self.engine, "proof": self.proof} | ({"file": self.file} if self.file else {})
 
 
 @dataclass(frozen=True)
@@ -122,7 +130,7 @@ class Manifest:
         data |= {"state": [dict(s) for s in self.state], "operations": dict(self.operations)}
         data |= {"labels": spec.pop("labels"), "label_ids": spec.pop("label_ids"), "spec": spec}
         data |= {"proof": {n: g.proof for n, g in self.graphs.items()}}
-        stand_ins = {n: asdict(g.stand_in) for n, g in self.graphs.items() if g.stand_in}
+        stand_ins = {n: g.stand_in.to_dict() for n, g in self.graphs.items() if g.stand_in}
         data |= {"stand_in": stand_ins} if stand_ins else {}
         data |= {"placement": dict(self.placement)} if self.placement else {}
         data |= {"verification": dict(self.verification), "golden": dict(self.golden)}
@@ -166,7 +174,8 @@ def _build(data: Table) -> Manifest:
     if not graphs:
         raise SchemaError("'graphs' is empty; a bundle has at least one.")
     golden, reference = (_evidence(data.table(key)) for key in ("golden", "reference"))
-    for name in [*(g.file for g in graphs.values()), golden["file"], reference["file"]]:
+    run = [g.stand_in.file for g in graphs.values() if g.stand_in and g.stand_in.file]
+    for name in [*(g.file for g in graphs.values()), *run, golden["file"], reference["file"]]:
         if name not in files and not files_in(name, files):
             raise SchemaError(f"'{name}' is not in the list of files.")
     return Manifest(
@@ -212,8 +221,13 @@ def _graph(name: str, data: Table, proof: Table, stand_in: Table | None) -> Grap
         tensors["inputs"],
         tensors["outputs"],
         proof.one_of(name, PROOFS),
-        StandIn(stand_in.text("engine"), stand_in.one_of("proof", PROOFS)) if stand_in else None,
+        _stand_in(stand_in) if stand_in else None,
     )
+
+
+def _stand_in(data: Table) -> StandIn:
+    file = data.text("file") if "file" in data else None
+    return StandIn(data.text("engine"), data.one_of("proof", PROOFS), file)
 
 
 def _tensor(data: Table) -> TensorSpec:

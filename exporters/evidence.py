@@ -76,7 +76,7 @@ def prove(
             golden = verify.golden_of(engine, graphs["main"], sample, spec.image)
     finally:
         engine.close()
-        if main.twin:
+        if main.twin and opened.stand_in is None:  # the file itself ran; its twin would prove nothing again
             (folder / main.twin).unlink()
     figures = agreement.measure(wanted, got, noise_relative=noise, truth=plan.shown.truth)
     trained = plan.model.weights.trained

@@ -37,7 +37,6 @@ FILE = "model.pte"
 CPU_FILE = "model-cpu.pte"
 """The same net for the CPU, beside a file for a delegate that this machine has not: it proves the graph."""
 
-_TWIN = "twin.pte"
 _OPERATOR = re.compile(r"\b(?:aten|quantized_decomposed|dim_order_ops)[.:]+\w+")
 Partitioner = Callable[[Job], Any]
 
@@ -71,11 +70,12 @@ def convert(traced: Traced, job: Job) -> Converted:
             module = _quantised(module, traced.example, _calibration(traced, job))
     made = _write(module, traced, job, backend, FILE)
     notes = _told(made, backend)
+    twin = None
     if backend is not BACKENDS["xnnpack"]:  # no other delegate runs here; an app runs this where the phone has none
-        _write(module, traced, job, BACKENDS["xnnpack"], CPU_FILE)
-        notes["stand_in"] = CPU_FILE
+        twin = CPU_FILE
+        _write(module, traced, job, BACKENDS["xnnpack"], twin)
     tools = versions("torch", "timm", "executorch", *backend.tools, *(("torchao",) if job.precision == "int8" else ()))
-    return Converted(FILE, traced.inputs, traced.outputs, tools, values=traced.values, notes=notes)
+    return Converted(FILE, traced.inputs, traced.outputs, tools, values=traced.values, twin=twin, notes=notes)
 
 
 def _write(module: fx.GraphModule, traced: Traced, job: Job, backend: Backend, name: str) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from .executorch_norms import folded_convolution, group_norm, layer_norm, norm
+from .executorch_norms import folded_convolution, group_norm, layer_norm, norm, vector_norm
 from .executorch_passes import Form, Walk, argument, shape
 
 _A = torch.ops.aten
@@ -171,6 +171,16 @@ def silu(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
     return walk.emit(_A.mul.Tensor, args[0], walk.emit(_A.sigmoid.default, args[0]))
 
 
+def gelu(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
+    """Write GELU by tanh as the sigmoid that it is: ExecuTorch hands it to XNNPACK as GELU by the error function."""
+    if node.kwargs.get("approximate", "none") != "tanh":
+        return NotImplemented
+    x, twice = args[0], 2 * math.sqrt(2 / math.pi)
+    slope = walk.emit(_A.mul.Tensor, walk.emit(_A.mul.Tensor, x, x), _number(walk, node, twice * 0.044715))
+    slope = walk.emit(_A.add.Tensor, slope, _number(walk, node, twice))
+    return walk.emit(_A.mul.Tensor, x, walk.emit(_A.sigmoid.default, walk.emit(_A.mul.Tensor, x, slope)))
+
+
 def with_number(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
     """Make a number a tensor of the type around it: left to ExecuTorch it becomes a float32, and a cast of that.
 
@@ -210,6 +220,7 @@ FORMS: Mapping[Any, Form] = {
     _A.adaptive_avg_pool2d.default: pooled,
     _A.silu.default: silu,
     _A.silu_.default: silu,
+    _A.gelu.default: gelu,
     _A.add.Tensor: with_number,
     _A.sub.Tensor: with_number,
     _A.mul.Tensor: with_number,
@@ -217,6 +228,8 @@ FORMS: Mapping[Any, Form] = {
     _A.sum.dim_IntList: summed,
     _A.group_norm.default: group_norm,
     _A.layer_norm.default: layer_norm,
+    _A.linalg_vector_norm.default: vector_norm,
+    _A._assert_tensor_metadata.default: nothing,
     _A.conv2d.default: folded_convolution,
     _A.batch_norm.default: norm,
 }

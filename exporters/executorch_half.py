@@ -15,20 +15,35 @@ from torch import fx
 
 
 def halved(module: fx.GraphModule) -> fx.GraphModule:
-    """Make the weights and the arithmetic of a graph half, with casts at its inputs and outputs; in place."""
-    aten, graph = torch.ops.aten, module.half().graph
+    """Make the weights and the arithmetic of a graph half, with casts at its inputs and outputs; in place.
+
+    GELU stays float32 between two casts: ExecuTorch hands it to XNNPACK in float32 only.
+    """
+    graph = module.half().graph
     for node in list(graph.nodes):
         if node.op == "placeholder" and node.meta["val"].dtype == torch.float32:
-            with graph.inserting_after(node):
-                cast = graph.call_function(aten.to.dtype, (node, torch.float16))
-            node.replace_all_uses_with(cast, delete_user_cb=lambda user, cast=cast: user is not cast)
+            _cast_behind(node, torch.float16)
         elif node.op == "call_function" and torch.float32 in node.args:
             node.args = tuple(torch.float16 if value is torch.float32 else value for value in node.args)
+        elif node.target is torch.ops.aten.gelu.default:
+            _cast_before(node, torch.float32)
+            _cast_behind(node, torch.float16)
         elif node.op == "output":
-            with graph.inserting_before(node):
-                node.args = fx.map_arg(node.args, lambda n: graph.call_function(aten.to.dtype, (n, torch.float32)))
+            _cast_before(node, torch.float32)
     module.recompile()
     return module
+
+
+def _cast_before(node: fx.Node, dtype: torch.dtype) -> None:
+    graph = node.graph
+    with graph.inserting_before(node):
+        node.args = fx.map_arg(node.args, lambda n: graph.call_function(torch.ops.aten.to.dtype, (n, dtype)))
+
+
+def _cast_behind(node: fx.Node, dtype: torch.dtype) -> None:
+    with node.graph.inserting_after(node):
+        cast = node.graph.call_function(torch.ops.aten.to.dtype, (node, dtype))
+    node.replace_all_uses_with(cast, delete_user_cb=lambda user: user is not cast)
 
 
 @contextlib.contextmanager

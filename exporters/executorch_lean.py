@@ -17,9 +17,12 @@ from typing import Any
 import torch
 from torch.fx.traceback import NodeSource
 
+from .executorch_casts import configurations, keeping_casts
+
+_REVERTING = "DimOrderOpsRevertPass"
 _LOOKS_FOR: Mapping[str, tuple[str, ...]] = {
     "XNNPACKRemoveCloneOpsTransform": ("clone", "dim_order"),
-    "DimOrderOpsRevertPass": ("dim_order",),
+    _REVERTING: ("dim_order",),
     "ConvertToUpsampleBilinear2d": ("index",),
     "PropagateCustomMetaPass": ("quantize",),
     "ConvertToSDPAPass": ("mul.Scalar",),
@@ -45,7 +48,8 @@ def lean_lowering() -> Iterator[None]:
     class Lean(usual):  # type: ignore[misc, valid-type]
         def __init__(self, exported_program: torch.export.ExportedProgram, passes: Any = None) -> None:
             super().__init__(exported_program, passes)
-            self.passes: list[Any] = [p for p in self.passes if _has_work(p.__name__, exported_program)]
+            needed = [p for p in self.passes if _has_work(p.__name__, exported_program)]
+            self.passes: list[Any] = [keeping_casts(p) if p.__name__ == _REVERTING else p for p in needed]
 
     with contextlib.ExitStack() as stack:
         stack.callback(setattr, xnnpack_preprocess, "XNNPACKPassManager", usual)
@@ -80,4 +84,4 @@ def lean_partitioner() -> Any:
                 nodes[node.target].append(node)
             return [op for op in wanted if op in nodes and all(fits(node) for node in nodes[op])], None
 
-    return Lean()
+    return Lean(configs=configurations())

@@ -46,6 +46,20 @@ def layer_norm(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
     return _rescaled(walk, centred, variance, eps, weight, bias)
 
 
+def vector_norm(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
+    """Take the length of the last dimension by its mean square: XNNPACK has no sum, and in fp16 a sum may overflow."""
+    sizes, order = shape(node.args[0]), argument(node, 1, "ord", 2)
+    dims = argument(node, 2, "dim", None)
+    if order != 2 or dims is None or [d % len(sizes) for d in dims] != [len(sizes) - 1] or node.kwargs.get("dtype"):
+        return NotImplemented
+    dtype = node.meta["val"].dtype
+    share = walk.constant(torch.full((1, sizes[-1]), 1 / sizes[-1], dtype=dtype))
+    mean_square = walk.emit(_A.linear.default, walk.emit(_A.mul.Tensor, args[0], args[0]), share)
+    root = walk.constant(torch.tensor([sizes[-1] ** 0.5], dtype=dtype))
+    length = walk.emit(_A.mul.Tensor, walk.emit(_A.sqrt.default, mean_square), root)
+    return length if len(shape(node)) == len(sizes) else walk.emit(_A.reshape.default, length, shape(node))
+
+
 def _rescaled(walk: Walk, centred: Any, variance: Any, eps: float, weight: torch.Tensor, bias: torch.Tensor) -> Any:
     shifted = walk.emit(_A.add.Tensor, variance, walk.constant(torch.tensor([eps]).to(weight.dtype)))
     inverse = walk.emit(_A.rsqrt.default, shifted)

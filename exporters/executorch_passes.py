@@ -18,7 +18,10 @@ from torch import fx
 
 Form = Callable[["Walk", fx.Node, tuple[Any, ...]], Any]
 Forms = Mapping[Any, Form]
-_RESHAPE, _VIEW = torch.ops.aten.reshape.default, torch.ops.aten.view.default
+_A = torch.ops.aten
+_RESHAPE, _VIEW = _A.reshape.default, _A.view.default
+_FROM_NOTHING = (_A.zeros.default, _A.ones.default, _A.full.default, _A.arange.default, _A.arange.start_step)
+"""Operators that are constants themselves."""
 
 
 def suited(program: torch.export.ExportedProgram, forms: Forms) -> fx.GraphModule:
@@ -43,9 +46,9 @@ class Walk(fx.Transformer):
 
     def run_node(self, n: fx.Node) -> Any:
         self._node = n
-        if n.op == "call_function" and n.all_input_nodes:
+        if n.op == "call_function" and (n.all_input_nodes or n.target in _FROM_NOTHING):
             known = [self.value(node) for node in n.all_input_nodes]
-            if all(value is not None for value in known):
+            if all(value is not None for value in known) and isinstance(n.meta.get("val"), torch.Tensor):
                 return self._computed(n)
         return super().run_node(n)
 
@@ -89,8 +92,6 @@ class Walk(fx.Transformer):
 
         with torch.no_grad():
             value = n.target(*fx.map_arg(n.args, fetch), **fx.map_arg(n.kwargs, fetch))  # type: ignore[operator]
-        if not isinstance(value, torch.Tensor):
-            return NotImplemented
         self._constants[n] = value
         return self.constant(value)
 

@@ -20,6 +20,9 @@ from .pictures import PictureSet
 
 Tensor = npt.NDArray[np.float32]
 
+LARGEST_IN_HALF = "largest_value_in_fp16"
+"""The note of a converter that chose what is fp16 in its file: the largest value there, on the pictures of the proof."""
+
 
 @dataclass(frozen=True, eq=False)
 class Traced:
@@ -48,6 +51,8 @@ class Job:
     calibration: PictureSet | None = None
     model: str = ""
     device: Device | None = None
+    shown: PictureSet | None = None
+    """The pictures of the proof: a converter that chooses by what it sees looks at them too."""
     levels: bool = False
     """The file shall take grey levels and normalise by itself."""
     backend: str | None = None
@@ -67,7 +72,8 @@ class Converted:
     layout: Layout = "nchw"
     values: Values = "normalised"
     twin: str | None = None
-    """A file of the same graph that can run here where ``file`` cannot. It is proven in its place, then thrown away."""
+    """A file of the same graph that can run here where ``file`` cannot. It is proven in its place, and again by verify:
+    it stays in the bundle as the manifest's ``stand_in``."""
     engine_minimum: str | None = None
     """The oldest engine that runs this file, where that is newer than the format's own."""
     notes: Mapping[str, Any] = field(default_factory=dict)

@@ -1,7 +1,8 @@
 """Open a produced file for its proof: with the format's own engine, or with a stand-in where that cannot run here.
 
 A Core ML package is evaluated operation by operation off a Mac; TensorRT builds engines on the device alone, so its
-ONNX file is run by ONNX Runtime. The manifest says which it was, and how far that proves the file.
+ONNX file is run by ONNX Runtime; an ExecuTorch file for a phone's delegate has a twin for the CPU beside it, made of
+the same graph. The manifest says which it was, and how far that proves the file.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from edgevit.errors import UnsupportedError
 from edgevit.formats import Format, find_format
 from edgevit.manifest import GraphFile, StandIn
 from edgevit.registry import door
@@ -46,20 +48,25 @@ class InPlace:
 
 
 def open_file(format_name: str, path: Path, graph: GraphFile) -> Opened:
-    """Open a file as verification does: exact fp32 arithmetic wherever the engine has a choice."""
-    target = find_format(format_name)
-    return _OPENERS.get(target.name, _own)(target, path, graph)
+    """Open a bundle's file as verification does: exact fp32 arithmetic wherever the engine has a choice."""
+    return _opened(find_format(format_name), path, graph, graph.stand_in.file if graph.stand_in else None)
 
 
 def open_made(format_name: str, folder: Path, made: Made, graph: GraphFile) -> Opened:
-    """Open what a converter has just made: the file, or the twin that it left to be proven in the file's place."""
-    if made.twin is None:
-        return open_file(format_name, folder / made.file, graph)
-    title = find_format(format_name).title
-    engine = open_file(format_name, folder / made.twin, graph).engine
-    return Opened(
-        InPlace(engine, "the device's"), "graph-only", StandIn(f"{title} on the CPU, from the same graph", "executed")
-    )
+    """Open what a converter has just made, or the twin that it made to be run where the file cannot."""
+    return _opened(find_format(format_name), folder / made.file, graph, made.twin)
+
+
+def _opened(target: Format, path: Path, graph: GraphFile, twin: str | None) -> Opened:
+    try:
+        return _OPENERS.get(target.name, _own)(target, path, graph)
+    except UnsupportedError:  # this machine has not the delegate that the file is for
+        if twin is None:
+            raise
+    root = path.parents[graph.file.count("/")]
+    engine = _own(target, root / twin, graph).engine
+    stand_in = StandIn(f"{target.title} on the CPU, from the same graph", "executed", twin)
+    return Opened(InPlace(engine, "the device's"), "graph-only", stand_in)
 
 
 def _own(target: Format, path: Path, graph: GraphFile) -> Opened:

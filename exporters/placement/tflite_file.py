@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 
 from edgevit.errors import BundleError
-from edgevit.runtime.engines.executorch_file import Table
+from edgevit.runtime.engines.flatbuffer import Table, read_root
 
 _MODEL_CODES, _MODEL_SUBGRAPHS = 1, 2
 _CODE_OLD, _CODE_NEW = 0, 3
 _GRAPH_OPERATORS = 3
 _OPERATOR_CODE, _OPERATOR_KIND, _OPERATOR_OPTIONS = 0, 3, 4
-_MOST_PARTS = 1_000_000
 _LONGEST_PLAIN = 64
 
 _AVERAGE_POOL, _MAX_POOL, _STRIDED_SLICE = 1, 17, 45
@@ -92,7 +91,7 @@ def read_options(path: Path) -> tuple[Mapping[str, int], ...]:
     """Return the options of each operator of the main graph that a rule asks for, in the file's order."""
     try:
         data = memoryview(path.read_bytes())
-        model = Table(data, struct.unpack_from("<I", data, 0)[0], [_MOST_PARTS])
+        model = read_root(data)
         codes = [max(c.number(_CODE_OLD, "b"), c.number(_CODE_NEW, "i")) for c in model.tables(_MODEL_CODES)]
         operators = model.tables(_MODEL_SUBGRAPHS)[0].tables(_GRAPH_OPERATORS)
         return tuple(_options(operator, codes[operator.number(_OPERATOR_CODE, "I")]) for operator in operators)

@@ -1,20 +1,21 @@
 """Read a .pte file without ExecuTorch: which delegates it calls, what stands in them, what is left to plain kernels.
 
 A .pte is a FlatBuffer (ExecuTorch's program.fbs) with segments of data behind it; a delegate's part is a blob of its
-own, for XNNPACK and Vulkan a FlatBuffer again. Fields are read by their number, which a schema never changes. Nothing
-is executed, and no offset is followed out of the file.
+own, for XNNPACK and Vulkan a FlatBuffer again. Nothing is executed.
 """
 
 from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from edgevit.errors import BundleError
+
+from .flatbuffer import Table, read_root
 
 _T = TypeVar("_T")
 
@@ -27,7 +28,6 @@ _PLAN_CHAINS, _PLAN_OPERATORS, _PLAN_DELEGATES = 5, 6, 7
 _CHAIN_INSTRUCTIONS = 2
 _KERNEL_CALL, _DELEGATE_CALL = 1, 2
 _BLOBS = {b"XH00": "xnnpack", b"VH00": "vulkan"}
-_MOST_PARTS = 1_000_000
 
 _UNION = """
 Add FullyConnected Softmax Sigmoid StaticTranspose Clamp Conv2d Div StaticResizeBilinear2D StaticConstantPad
@@ -47,6 +47,8 @@ class Contents:
     delegates: tuple[str, ...]
     operators: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """(operator, where) -> how often; where is a delegate's id or PLAIN."""
+    borders: Mapping[str, int] = field(default_factory=dict)
+    """Those of PLAIN that are called before the first delegate or after the last."""
 
     def plain(self) -> dict[str, int]:
         """Return the operators that no delegate took."""
@@ -73,7 +75,7 @@ def _read(path: Path, reader: Callable[[memoryview, Table], _T]) -> _T:
         data = memoryview(path.read_bytes())
         if bytes(data[4:8]) != _MARK:
             raise ValueError("it does not begin as one")
-        return reader(data, _root(data))
+        return reader(data, read_root(data))
     except (struct.error, ValueError, OSError) as exc:
         raise BundleError(f"{path.name} is not a readable ExecuTorch file ({exc}). Copy the bundle again.") from exc
 
@@ -90,20 +92,33 @@ def _contents(data: memoryview, program: Table) -> Contents:
     base = struct.unpack_from("<Q", data, 24)[0] if bytes(data[8:12]) == _HEADER else 0
     delegates: list[str] = []
     operators: Counter[tuple[str, str]] = Counter()
+    borders: Counter[str] = Counter()
     for plan in program.tables(_PLANS):
         kernels = [".".join(filter(None, (o.text(0), o.text(1)))) for o in plan.tables(_PLAN_OPERATORS)]
         backends = [(d.text(0), _blob(data, program, d, base)) for d in plan.tables(_PLAN_DELEGATES)]
-        for chain in plan.tables(_PLAN_CHAINS):
-            for instruction in chain.tables(_CHAIN_INSTRUCTIONS):
-                kind, call = instruction.number(0, "B"), instruction.table(1)
-                if kind == _KERNEL_CALL:
-                    operators[_at(kernels, call.number(0, "i")), PLAIN] += 1
-                elif kind == _DELEGATE_CALL:
-                    name, inside = _at(backends, call.number(0, "i"))
-                    delegates.append(name)
-                    for operator, count in inside.items():
-                        operators[operator, name] += count
-    return Contents(tuple(delegates), dict(operators))
+        since: Counter[str] = Counter()
+        seen = len(delegates)
+        for kind, place in _calls(plan):
+            if kind == _KERNEL_CALL:
+                operators[_at(kernels, place), PLAIN] += 1
+                since[_at(kernels, place)] += 1
+                continue
+            name, inside = _at(backends, place)
+            operators.update({(operator, name): count for operator, count in inside.items()})
+            borders.update(since if len(delegates) == seen else {})
+            since.clear()
+            delegates.append(name)
+        borders.update(since if len(delegates) > seen else {})
+    return Contents(tuple(delegates), dict(operators), dict(borders))
+
+
+def _calls(plan: Table) -> Iterator[tuple[int, int]]:
+    """Yield (kind, number of the operator or the delegate) of every call, in their order."""
+    for chain in plan.tables(_PLAN_CHAINS):
+        for instruction in chain.tables(_CHAIN_INSTRUCTIONS):
+            kind = instruction.number(0, "B")
+            if kind in (_KERNEL_CALL, _DELEGATE_CALL):
+                yield kind, instruction.table(1).number(0, "i")
 
 
 def _blob(data: memoryview, program: Table, delegate: Table, base: int) -> Counter[str]:
@@ -119,7 +134,7 @@ def _blob(data: memoryview, program: Table, delegate: Table, base: int) -> Count
     kind = _BLOBS.get(bytes(blob[4:8]))
     if kind is None:
         return Counter({f"whole graph ({len(blob):,} bytes)": 1})
-    graph = _root(blob[struct.unpack_from("<I", blob, 10)[0] :])
+    graph = read_root(blob[struct.unpack_from("<I", blob, 10)[0] :])
     if kind == "vulkan":
         return Counter(call.text(1) for call in graph.tables(1))
     return Counter(_xnnpack_name(node.number(0, "B")) for node in graph.tables(1))
@@ -133,75 +148,3 @@ def _at(items: list[_T], place: int) -> _T:
     if not 0 <= place < len(items):
         raise ValueError("it names a part that it has not")
     return items[place]
-
-
-class Table:
-    """Read one FlatBuffer table: its fields by number, each from the place that the table's own index names."""
-
-    def __init__(self, data: memoryview, at: int, budget: list[int]) -> None:
-        self._data, self._at, self._budget = data, at, budget
-        self._index = at - self._read("i", at)
-        self._fields = (self._read("H", self._index) - 4) // 2
-
-    def has(self, field: int) -> bool:
-        """Tell whether a field is there."""
-        return self._place(field) != 0
-
-    def number(self, field: int, kind: str) -> int:
-        """Return a number of a struct kind, 0 where the field is left out."""
-        place = self._place(field)
-        return self._read(kind, place) if place else 0
-
-    def text(self, field: int) -> str:
-        """Return a string, empty where the field is left out."""
-        return bytes(self.content(field)).decode("utf-8")
-
-    def content(self, field: int) -> memoryview:
-        """Return the bytes of a vector of bytes."""
-        place = self._place(field)
-        if not place:
-            return self._data[:0]
-        start, count = self._vector(place, 1)
-        return self._data[start : start + count]
-
-    def table(self, field: int) -> Table:
-        """Return an inner table, which must be there."""
-        place = self._place(field)
-        if not place:
-            raise ValueError("a part is missing")
-        return self._inner(place)
-
-    def tables(self, field: int) -> list[Table]:
-        """Return a vector of tables."""
-        place = self._place(field)
-        if not place:
-            return []
-        start, count = self._vector(place, 4)
-        self._budget[0] -= count
-        if self._budget[0] < 0:
-            raise ValueError("it has more parts than any model")
-        return [self._inner(start + 4 * n) for n in range(count)]
-
-    def _inner(self, place: int) -> Table:
-        return Table(self._data, place + self._read("I", place), self._budget)
-
-    def _place(self, field: int) -> int:
-        offset = self._read("H", self._index + 4 + 2 * field) if field < self._fields else 0
-        return self._at + offset if offset else 0
-
-    def _vector(self, place: int, size: int) -> tuple[int, int]:
-        start = place + self._read("I", place)
-        count = self._read("I", start)
-        if start + 4 + size * count > len(self._data):
-            raise ValueError("a part is cut off")
-        return start + 4, count
-
-    def _read(self, kind: str, at: int) -> int:
-        if at < 0:  # struct would count from the end
-            raise ValueError("an offset leads out of it")
-        value: Any = struct.unpack_from(f"<{kind}", self._data, at)[0]
-        return int(value)
-
-
-def _root(data: memoryview) -> Table:
-    return Table(data, struct.unpack_from("<I", data, 0)[0], [_MOST_PARTS])

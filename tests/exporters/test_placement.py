@@ -164,6 +164,17 @@ def test_delegates_are_called_by_their_names_and_views_compute_nothing(
     assert view.notes == ("as the file has it: 2 calls of XNNPACK",)
 
 
+def test_a_cast_at_the_border_is_no_fallback_and_one_between_delegates_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cast, other = "dim_order_ops::_to_dim_order_copy.out", "aten::gelu.out"
+    contents = Contents(("XnnpackBackend",) * 2, {(cast, PLAIN): 3, (other, PLAIN): 1}, {cast: 2, other: 1})
+    monkeypatch.setattr("edgevit.exporters.placement.executorch.read_contents", lambda path: contents)
+    placement = place_files("executorch", "fp16", {"main": (tmp_path / "m.pte", executorch_files.GRAPH)})
+    assert {(op.kind, op.count) for op in placement.fallbacks} == {(cast, 1), (other, 1)}
+    assert sum(placement.views[0].places().values()) == 4
+
+
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return executorch_files.two_ways(tmp_path_factory.mktemp("pte") / "model.pte")
