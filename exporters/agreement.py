@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevit.errors import UsageError
+from edgevit.samples import relative_errors as relative_errors
 
 Outputs = npt.NDArray[np.float32]
 
@@ -94,14 +95,6 @@ def measure(
         accuracy_model=None if known is None else float((best == known).mean()),
         accuracy_file=None if known is None else float((ours == known).mean()),
     )
-
-
-def relative_errors(reference: Outputs, outputs: Outputs) -> npt.NDArray[np.float64]:
-    """Return ``max|d| / max|reference|`` for each picture; a reference of zeros makes any difference infinite."""
-    difference = np.abs(outputs.astype(np.float64) - reference).reshape(len(reference), -1).max(1)
-    scale = np.abs(reference.astype(np.float64)).reshape(len(reference), -1).max(1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(difference == 0, 0.0, difference / scale)
 
 
 def _cosines(reference: Outputs, outputs: Outputs) -> npt.NDArray[np.float64]:

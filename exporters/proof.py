@@ -1,4 +1,4 @@
-"""Make and read the evidence that is stored in a bundle: the golden sample and the torch reference. numpy only.
+"""Write the evidence that is stored in a bundle: the golden sample and the torch reference. numpy only.
 
 * ``golden.npz``: ``picture`` (H, W, 3) RGB, ``input`` (the tensor made of it), ``output`` (the file's answer).
 * ``reference.npz``: ``pixels`` (N, h, w, 3), after resize and crop, ``outputs`` (N, classes) of the model in torch, and
@@ -7,34 +7,19 @@
 
 from __future__ import annotations
 
-import math
-import struct
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.lib.format as npy
 import numpy.typing as npt
 
-from edgevit.bundle import Bundle
-from edgevit.errors import BundleError, reason
-from edgevit.spec import LONGEST_SIDE
+from edgevit.samples import read_arrays as read_arrays
 
 GOLDEN_FILE = "golden.npz"
 REFERENCE_FILE = "reference.npz"
 REFERENCE_COUNT = 8
 TOLERANCE = {"fp32": 1e-3, "fp16": 2e-2, "int8": 0.15, "w8a8": 0.15, "pal6": 2e-2, "int4": 2e-2}
 """How far another machine's engine may be from the golden output, relative: other kernels add up in another order."""
-
-_MOST_FIRST = LONGEST_SIDE
-"""Rows of a picture, or pictures of a batch."""
-_MOST_BYTES = 2 << 30
-_CHUNK_BYTES = 1 << 20
-_DAMAGE = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError,
-           KeyError, IndexError, OverflowError, OSError)  # fmt: skip
-"""What zipfile and numpy raise on damaged files."""
 
 Pixels = npt.NDArray[np.uint8]
 Tensor = npt.NDArray[np.float32]
@@ -55,66 +40,3 @@ def write_reference(
     kept = slice(0, REFERENCE_COUNT)
     np.savez_compressed(folder / REFERENCE_FILE, pixels=pixels[kept], outputs=outputs[kept], answers=answers[kept])
     return {"file": REFERENCE_FILE, "count": len(pixels[kept]), "noise_relative": float(f"{noise_relative:.6g}")}
-
-
-def read_arrays(bundle: Bundle, which: str, names: tuple[str, ...]) -> tuple[Any, ...]:
-    """Read the named arrays of ``golden`` or ``reference``; nothing is ever unpickled.
-
-    Types and shapes are held against the manifest before any data is read, so a hostile file can fill no memory.
-    """
-    told = getattr(bundle.manifest, which)
-    path = bundle.file(told["file"])
-    needed = {"golden": "relative_tolerance", "reference": "noise_relative"}[which]
-    if not isinstance(told.get(needed), (int, float)):
-        raise BundleError(f"{bundle.path}: the manifest's '{which}' says no {needed}. Export the model again.")
-    try:
-        with zipfile.ZipFile(path) as stored:
-            arrays = tuple(_read_array(stored, name, *_promised(bundle, name)) for name in names)
-        if len({len(a) for name, a in zip(names, arrays, strict=True) if name != "picture"}) > 1:
-            raise ValueError("its arrays are not of as many rows")
-    except (*_DAMAGE, MemoryError) as exc:
-        raise BundleError(
-            f"{path}: the {which} sample cannot be read ({reason(exc)}). Export the model again."
-        ) from exc
-    return arrays
-
-
-def _promised(bundle: Bundle, name: str) -> tuple[str, tuple[int, ...]]:
-    """Return kind and shape of a stored array, -1 for what may vary."""
-    graph, image = bundle.manifest.graphs["main"], bundle.manifest.spec.image
-    return {
-        "picture": ("u", (-1, -1, 3)),
-        "pixels": ("u", (-1, *image.size_hw, 3)),
-        "input": ("u" if image.values == "levels" else "f", (-1, *graph.inputs[0].shape[1:])),
-        "output": ("f", (-1, *graph.outputs[0].shape[1:])),
-        "outputs": ("f", (-1, *graph.outputs[0].shape[1:])),
-        "answers": ("f", (-1, *graph.outputs[0].shape[1:])),
-    }[name]
-
-
-def _read_array(stored: zipfile.ZipFile, name: str, kind: str, promised: tuple[int, ...]) -> npt.NDArray[Any]:
-    """Read one .npy member: its header first, then exactly the bytes that the header needs, then no more."""
-    with stored.open(f"{name}.npy") as stream:
-        version = npy.read_magic(stream)
-        header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
-        if header is None:
-            raise ValueError(f"'{name}' is of the unknown npy version {version}")
-        try:
-            shape, by_columns, dtype = header(stream)
-        except Exception as exc:  # numpy reads the header as Python text, and lets all that can go wrong there through
-            raise ValueError(f"'{name}' has no readable header: {reason(exc)}") from exc
-        if dtype.kind != kind or (kind == "u" and dtype.itemsize != 1):
-            raise ValueError(f"'{name}' holds {dtype}, not {'uint8' if kind == 'u' else 'floats'}")
-        fits = len(shape) == len(promised) and all(w in (-1, n) for n, w in zip(shape, promised, strict=True))
-        size_bytes = math.prod(shape) * dtype.itemsize
-        if not fits or min(shape) < 1 or shape[0] > _MOST_FIRST or size_bytes > _MOST_BYTES:
-            raise ValueError(f"'{name}' has the shape {shape}, and the manifest promises {promised}")
-        data = bytearray()
-        while len(data) < size_bytes and (chunk := stream.read(min(_CHUNK_BYTES, size_bytes - len(data)))):
-            data += chunk
-        if len(data) != size_bytes or stream.read(1):
-            raise ValueError(f"'{name}' is not as long as its header says")
-    array: npt.NDArray[Any] = np.frombuffer(data, dtype).reshape(shape, order="F" if by_columns else "C")
-    if kind == "f" and not np.isfinite(array).all():
-        raise ValueError(f"'{name}' holds NaN or infinity")
-    return array

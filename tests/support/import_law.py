@@ -24,6 +24,7 @@ _CONTRACT = (
     "edgevit.privacy",
     "edgevit.progress",
     "edgevit.registry",
+    "edgevit.samples",
     "edgevit.scenes",
     "edgevit.spec",
 )
