@@ -60,6 +60,11 @@ FORMATS: Mapping[str, Format] = {
     )
 }  # fmt: skip
 
+FP32_NODE = "fp32/"
+"""How the names of the nodes begin that keep float32 in a TensorRT file of fp16: its builder may know nothing else."""
+STRONGLY_TYPED_SINCE = "10.0"
+"""From this TensorRT on a network keeps the types that stand in its file; before, they are no more than wishes."""
+
 _SPELLINGS = {alias: f.name for f in FORMATS.values() for alias in (f.name, *f.aliases)}
 
 

@@ -141,6 +141,7 @@ def _convert(
         dynamic=dynamic,
         opset=plan.target.opset,
         calibration=plan.calibration,
+        shown=plan.shown,
         model=plan.model.name,
         metadata=native_metadata(plan.model),
         progress=plan.progress,

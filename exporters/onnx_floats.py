@@ -6,6 +6,7 @@ and there are no branches. ``onnx`` is handed in, since it is imported in onnx.p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,19 +17,24 @@ from edgevit.errors import ConversionError, UnsupportedError
 
 Array = npt.NDArray[Any]
 
+_UNPLAIN = re.compile(r"[^\w./-]", re.ASCII)
+"""What has a meaning of its own where a layer is named on a command line."""
+
 
 def plain(onnx: Any, model: Any) -> Any:
-    """Return the model with constants as initializers and names on all nodes, in place."""
+    """Return the model with constants as initializers and plain names on all nodes, in place."""
     graph = model.graph
     kept: list[Any] = []
     seen: set[str] = set()
     for node in graph.node:
         if any(a.HasField("g") or a.graphs for a in node.attribute):
-            raise UnsupportedError(f"The operator {node.op_type} holds a branch, which cannot be typed here.")
+            raise UnsupportedError(
+                f"The operator {node.op_type} holds a branch, which cannot be typed. Type: --precision fp32"
+            )
         if node.op_type == "Constant":
             graph.initializer.append(_constant(onnx, node))
             continue
-        name = node.name or node.op_type
+        name = _UNPLAIN.sub("_", node.name or node.op_type)
         node.name = name if name not in seen else f"{name}_{len(kept)}"
         seen.add(node.name)
         kept.append(node)
@@ -45,7 +51,9 @@ def _constant(onnx: Any, node: Any) -> Any:
         return value
     dtype = np.float32 if attribute.name.startswith("value_float") else np.int64
     if not attribute.name.startswith(("value_float", "value_int")):
-        raise ConversionError(f"The constant '{node.output[0]}' is of a kind that no engine here takes.")
+        raise ConversionError(
+            f"The constant '{node.output[0]}' is a {attribute.name}, which no TensorRT takes. Type: --format onnx"
+        )
     return onnx.numpy_helper.from_array(np.asarray(value, dtype), node.output[0])
 
 
@@ -64,7 +72,10 @@ class FloatGraph:
         types = {v.name: v.type.tensor_type.elem_type for v in (*graph.input, *graph.output, *graph.value_info)}
         unknown = [f"{n.op_type} '{n.name}'" for n in self.nodes for name in n.output if name and name not in types]
         if unknown:
-            raise ConversionError(f"What the operator {unknown[0]} gives cannot be told, so it cannot be typed.")
+            raise ConversionError(
+                f"The type that the operator {unknown[0]} gives is not known, so it cannot be made fp16. "
+                "Type: --precision fp32"
+            )
         self._floats = {name for name, kind in types.items() if kind == onnx.TensorProto.FLOAT}
         self._floats |= set(self.constants)
         self.maker = {name: node for node in self.nodes for name in node.output if name}

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from edgevit.spec import ImageSpec
-
 from .onnx import open_session
 from .onnx_floats import FloatGraph
-from .pictures import PictureSet
-from .recipe import Traced
-
-MOST_PICTURES = 8
+from .recipe import Tensor, Traced
 
 
-def measure(
-    onnx: Any, model: Any, graph: FloatGraph, traced: Traced, pictures: PictureSet, image: ImageSpec
-) -> dict[str, float]:
-    """Return tensor name -> the largest finite value that it held; minus infinity in a mask is meant."""
+def measure(onnx: Any, model: Any, graph: FloatGraph, traced: Traced, pictures: Iterable[Tensor]) -> dict[str, float]:
+    """Return tensor name -> the largest finite value that it held; minus infinity in a mask is meant.
+
+    ``pictures`` are input tensors of one row each; the input itself is among what is measured.
+    """
     names = graph.streams()
     open_ended = onnx.ModelProto()
     open_ended.CopyFrom(model)
@@ -27,11 +24,16 @@ def measure(
     kinds = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names)
     open_ended.graph.output.extend(kind for kind in kinds if kind.name not in shown)
     session = open_session(open_ended)
-    batch = max(1, traced.inputs[0].shape[0])
-    peaks = dict.fromkeys(names, 0.0)
-    for tensor in pictures.tensors(image):
-        values = session.run(list(names), {traced.inputs[0].name: np.repeat(tensor, batch, axis=0)})
-        for name, value in zip(names, values, strict=True):
-            finite = value[np.isfinite(value)]
-            peaks[name] = max(peaks[name], float(np.abs(finite).max()) if finite.size else 0.0)
+    entry, batch = traced.inputs[0].name, max(1, traced.inputs[0].shape[0])
+    peaks = dict.fromkeys((entry, *names), 0.0)
+    for tensor in pictures:
+        values = session.run(list(names), {entry: np.repeat(tensor, batch, axis=0)})
+        for name, value in zip((entry, *names), (tensor, *values), strict=True):
+            peaks[name] = max(peaks[name], _largest(value))
     return peaks
+
+
+def _largest(value: Any) -> float:
+    """Return the largest finite number of an array, without its sign."""
+    finite = np.abs(value[np.isfinite(value)]) if not np.isfinite(value).all() else np.abs(value)
+    return float(finite.max()) if finite.size else 0.0

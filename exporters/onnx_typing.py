@@ -8,20 +8,29 @@ of that name float32 by constraint, so the file carries all that the builder has
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .onnx_floats import FloatGraph
+from edgevit.formats import FP32_NODE
 
-ISLAND = "fp32/"
+from .onnx_floats import FloatGraph
 
 _STAYS_FLOAT = {"Resize": (1, 2), "Upsample": (1,)}
 """Inputs whose type ONNX binds to float32, whatever the first one is."""
 
 
-def halve(onnx: Any, model: Any, graph: FloatGraph, islands: Mapping[str, str]) -> int:
-    """Type a plain model in place and return the number of casts that it took."""
+@dataclass(frozen=True)
+class Typed:
+    """Tell what typing made: the number of casts, and the tensors that are fp16 now, by their former names."""
+
+    casts: int
+    halved: frozenset[str]
+
+
+def halve(onnx: Any, model: Any, graph: FloatGraph, islands: Mapping[str, str]) -> Typed:
+    """Type a plain model in place and tell what that made."""
     typist = _Typist(onnx, model, graph)
     for node in graph.nodes:
         typist.take(node, half=node.name not in islands)
@@ -51,7 +60,7 @@ class _Typist:
             if self._graph.is_float(name):
                 node.input[place] = self._typed(name, half=half and place not in bound)
         if not half:
-            node.name = ISLAND + node.name
+            node.name = FP32_NODE + node.name
         self._nodes.append(node)
         for place, name in enumerate(node.output):
             if not self._graph.is_float(name):
@@ -96,7 +105,7 @@ class _Typist:
                 value = self._onnx.numpy_helper.to_array(attribute.t).astype(np.float16)
                 attribute.t.CopyFrom(self._onnx.numpy_helper.from_array(value, attribute.t.name))
 
-    def write(self) -> int:
+    def write(self) -> Typed:
         """Put nodes and constants into the model; a float32 constant that nobody takes any more is dropped."""
         graph = self._model.graph
         wanted = {name for node in self._nodes for name in node.input} | set(self._graph.outputs)
@@ -104,4 +113,5 @@ class _Typist:
         del graph.initializer[:], graph.node[:], graph.value_info[:]
         graph.initializer.extend([*kept, *self._constants.values()])
         graph.node.extend(self._nodes)
-        return self._casts
+        halved = frozenset(name for name, half in self._made if half and name not in self._graph.constants)
+        return Typed(self._casts, halved)

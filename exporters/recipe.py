@@ -21,7 +21,7 @@ from .pictures import PictureSet
 Tensor = npt.NDArray[np.float32]
 
 LARGEST_IN_HALF = "largest_value_in_fp16"
-"""The note of a converter that chose what is fp16 in its file: the largest value there, on the pictures of the proof."""
+"""The note of a converter that chose what is fp16 in its file: the largest value there, on the proof's pictures."""
 
 
 @dataclass(frozen=True, eq=False)

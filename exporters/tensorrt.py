@@ -15,35 +15,36 @@ from pathlib import Path
 from typing import Any
 
 from edgevit.errors import ConversionError, UnsupportedError
-from edgevit.formats import older
+from edgevit.formats import FP32_NODE, STRONGLY_TYPED_SINCE, older
 from edgevit.progress import step
 
 from . import onnx as shared
 from .onnx_floats import FloatGraph, plain
 from .onnx_islands import find_islands
-from .onnx_peaks import MOST_PICTURES, measure
+from .onnx_peaks import measure
 from .onnx_typing import halve
 from .pictures import built_in
 from .quiet import converting
-from .recipe import Converted, Job, Traced
+from .recipe import LARGEST_IN_HALF, Converted, Job, Traced
 from .tensorrt_ops import (
-    FIRST_STRONGLY_TYPED,
     FIRST_UINT8,
     ParserTable,
     first_release_with,
     parser_table,
 )
 from .tensorrt_rules import restrictions
+from .tensorrt_trtexec import trtexec_line
 from .versions import versions
 
 FILE = "model.onnx"
 QUANTISED = ("Conv", "Gemm", "MatMul")
+RENDERS = 8
 
 
 def convert(traced: Traced, job: Job) -> Converted:
     """Write ``model.onnx`` for the TensorRT of the device, or of the first release that is strongly typed."""
     onnx = shared.tools("int8")  # ONNX Runtime looks into the file for every precision
-    version = (job.device.minimum.tensorrt if job.device else None) or FIRST_STRONGLY_TYPED
+    version = (job.device.minimum.tensorrt if job.device else None) or STRONGLY_TYPED_SINCE
     table = parser_table(version)
     if job.levels and older(version, FIRST_UINT8):
         raise UnsupportedError(
@@ -77,6 +78,7 @@ def convert(traced: Traced, job: Job) -> Converted:
     shared.check_opset(real, opset if job.opset else None)
     check_operators(onnx, onnx.load(path), table, job.model)
     notes |= {"opset": real, "tensorrt": f"{version} or newer", "typing": _typing(job.precision, table)}
+    notes["trtexec"] = trtexec_line(onnx, onnx.load(path), FILE, job.precision, table)
     tools = versions(*shared.PACKAGES)
     return Converted(FILE, traced.inputs, traced.outputs, tools, engine_minimum=version, notes=notes)
 
@@ -96,26 +98,33 @@ def choose_opset(job: Job, table: ParserTable) -> int:
 
 
 def _typing(precision: str, table: ParserTable) -> str:
-    if table.strongly_typed or precision == "fp32":
-        return "strong" if table.strongly_typed else "float32"
-    return "by constraints on each layer"
+    """Say how the builder of a release is told what to compute in (runtime/engines/tensorrt_build.py tells it)."""
+    if table.strongly_typed:
+        return "strong"
+    return {
+        "fp32": "float32",
+        "fp16": f"fp16 allowed, the layers of {FP32_NODE} bound to float32",
+        "int8": "int8 between the file's Q and DQ, the rest float32",
+    }[precision]
 
 
 def _type(onnx: Any, path: Path, traced: Traced, job: Job) -> dict[str, Any]:
     """Make the fp16 file of the fp32 one, in place, and say what stayed float32."""
     model = plain(onnx, onnx.load(path))
     graph = FloatGraph(onnx, model)
-    pictures = built_in(job.spec, most=MOST_PICTURES, split="calibration")
-    peaks = measure(onnx, model, graph, traced, pictures, job.spec.image)
+    # The user's pictures reach what renders do not; renders see to it that even one picture alone does not decide.
+    sets = [built_in(job.spec, most=RENDERS, split="calibration"), *([job.shown] if job.shown else [])]
+    peaks = measure(onnx, model, graph, traced, (t for pictures in sets for t in pictures.tensors(job.spec.image)))
     islands = find_islands(graph, peaks)
-    casts = halve(onnx, model, graph, islands)
+    typed = halve(onnx, model, graph, islands)
     onnx.save(model, path)
     reasons = Counter(islands.values())
     told = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
     return {
         "kept_in_fp32": f"{len(islands)} of {len(graph.nodes)} operators" + (f" ({told})" if told else ""),
-        "casts": casts,
+        "casts": typed.casts,
         "largest_value_seen": max(peaks.values(), default=0.0),
+        LARGEST_IN_HALF: max((peaks[name] for name in typed.halved), default=0.0),
     }
 
 
@@ -163,7 +172,9 @@ def check_operators(onnx: Any, model: Any, table: ParserTable, name: str) -> Non
     lacking = table.missing(node.op_type for node in model.graph.node)
     foreign = sorted({*_domains(model.graph)} - {"", "ai.onnx"})
     if foreign:
-        raise ConversionError(f"{name} came out with operators of '{foreign[0]}', which no TensorRT parser takes.")
+        raise ConversionError(
+            f"{name} came out with operators of '{foreign[0]}', which no TensorRT parser takes. Type: --format onnx"
+        )
     if lacking:
         since = first_release_with(lacking[0])
         later = f"{since} is the first that does" if since else "no release does"

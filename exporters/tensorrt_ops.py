@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edgevit.errors import UnsupportedError
-from edgevit.formats import older
+from edgevit.formats import STRONGLY_TYPED_SINCE, older
 
 _WITH_THE_FIRST = """
 Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh AveragePool BatchNormalization Cast Ceil Celu Clip Concat
@@ -46,8 +46,6 @@ _RELEASES: tuple[tuple[str, int, str], ...] = (
 """Release, the highest opset that it reads, and the operators that came with it."""
 
 OLDEST = _RELEASES[0][0]
-FIRST_STRONGLY_TYPED = "10.0"
-"""From here on a network keeps the types that stand in the file; before, they are constraints on each layer."""
 FIRST_UINT8 = "8.5"
 MOST_DIMENSIONS = 8
 
@@ -63,7 +61,7 @@ class ParserTable:
     @property
     def strongly_typed(self) -> bool:
         """Tell whether the release builds strongly typed networks."""
-        return not older(self.release, FIRST_STRONGLY_TYPED)
+        return not older(self.release, STRONGLY_TYPED_SINCE)
 
     def missing(self, operators: Iterable[str]) -> tuple[str, ...]:
         """Return the operators that the parser does not take, each once."""
@@ -73,7 +71,9 @@ class ParserTable:
 def parser_table(version: str) -> ParserTable:
     """Return what the parser of a TensorRT version takes: the newest table that is not newer than it."""
     if older(version, OLDEST):
-        raise UnsupportedError(f"TensorRT {version} is older than {OLDEST}, the oldest that bundles are made for.")
+        raise UnsupportedError(
+            f"TensorRT {version} is older than {OLDEST}, the oldest that bundles are made for. Type: --format onnx"
+        )
     reached = [release for release in _RELEASES if not older(version, release[0])]
     release, opset, _ = reached[-1]
     return ParserTable(release, opset, frozenset(op for _, _, added in reached for op in added.split()))

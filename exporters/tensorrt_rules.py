@@ -37,5 +37,5 @@ def restrictions(onnx: Any, model: Any) -> Iterator[tuple[Any, str]]:
 
 
 def _is_small(tensor: Any) -> bool:
-    """Tell whether a constant may be a zero point: those are as many as there are channels, and whole numbers."""
+    """Tell whether a constant may be a zero point: those are one number, or one a channel."""
     return len(tensor.dims) <= 1

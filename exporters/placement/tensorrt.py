@@ -10,8 +10,9 @@ import re
 from pathlib import Path
 
 from edgevit.errors import BundleError, missing, reason
+from edgevit.formats import STRONGLY_TYPED_SINCE
 
-from ..tensorrt_ops import FIRST_STRONGLY_TYPED, ParserTable, first_release_with, parser_table
+from ..tensorrt_ops import ParserTable, first_release_with, parser_table
 from ..tensorrt_rules import restrictions
 from .onnx_file import Node, read_graph
 from .rows import Op, Subject, View
@@ -49,7 +50,7 @@ def _release(subject: Subject) -> str:
     if subject.device is not None and subject.device.minimum.tensorrt:
         return subject.device.minimum.tensorrt
     told = _RELEASE.match(str(subject.notes.get("tensorrt", "")))
-    return told[0] if told else FIRST_STRONGLY_TYPED
+    return told[0] if told else STRONGLY_TYPED_SINCE
 
 
 def _row(node: Node, table: ParserTable, broken: str) -> Op:

@@ -25,12 +25,12 @@ from edgevit.exporters import onnx as shared
 from edgevit.exporters import tensorrt
 from edgevit.exporters.onnx_floats import FloatGraph, plain
 from edgevit.exporters.onnx_islands import MOST_SEEN, find_islands, holds
-from edgevit.exporters.onnx_typing import ISLAND, halve
+from edgevit.exporters.onnx_typing import halve
 from edgevit.exporters.pictures import built_in
 from edgevit.exporters.recipe import Job, Traced
 from edgevit.exporters.tensorrt_ops import ParserTable, first_release_with, parser_table
 from edgevit.exporters.trace import trace
-from edgevit.formats import FORMATS
+from edgevit.formats import FORMATS, FP32_NODE
 from edgevit.models import ModelDef
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
@@ -130,7 +130,7 @@ def test_a_release_between_two_tables_has_the_older_one() -> None:
     assert parser_table("8.5.10").release == "8.5"
     assert parser_table("10.14.1").release == "10.5"
     assert (parser_table("10.3").strongly_typed, parser_table("8.6.1").strongly_typed) == (True, False)
-    with pytest.raises(UnsupportedError, match=r"7\.2 is older than 8\.2"):
+    with pytest.raises(UnsupportedError, match=r"7\.2 is older than 8\.2.*Type: --format onnx"):
         parser_table("7.2")
 
 
@@ -216,7 +216,7 @@ def test_weights_are_halved_inputs_and_outputs_stay_and_islands_are_named() -> N
     found = types(made)
     assert (found["x"], found["y"]) == (FLOAT, FLOAT)
     assert {t.data_type for t in made.graph.initializer} == {HALF}
-    assert [n.name for n in made.graph.node if n.name.startswith(ISLAND)] == [f"{ISLAND}softmax"]
+    assert [n.name for n in made.graph.node if n.name.startswith(FP32_NODE)] == [f"{FP32_NODE}softmax"]
     assert (found["a"], found["s"]) == (HALF, FLOAT)
     assert casts(made) == 4
 
@@ -291,8 +291,32 @@ def test_a_branch_is_refused() -> None:
         [helper.make_node("Identity", ["x"], ["z"])], "b", [], [helper.make_tensor_value_info("z", FLOAT, None)]
     )
     nodes = [helper.make_node("If", ["yes"], ["y"], then_branch=inner, else_branch=inner)]
-    with pytest.raises(UnsupportedError, match="If holds a branch"):
+    with pytest.raises(UnsupportedError, match=r"If holds a branch.*Type: --precision fp32"):
         plain(onnx, model_of(nodes, {"yes": np.array(True)}))
+
+
+def test_a_constant_or_a_type_that_cannot_be_is_refused_with_the_way_out() -> None:
+    nodes = [
+        helper.make_node("Constant", [], ["word"], value_string="one"),
+        helper.make_node("Add", ["x", "x"], ["y"]),
+    ]
+    with pytest.raises(ConversionError, match=r"'word' is a value_string.*Type: --format onnx"):
+        plain(onnx, model_of(nodes))
+    foreign = helper.make_node("Mystery", ["x"], ["a"], "secret", domain="somebody.else")
+    model = model_of([helper.make_node("Add", ["x", "x"], ["y"])])
+    model.graph.node.insert(0, foreign)
+    model.opset_import.append(helper.make_opsetid("somebody.else", 1))
+    with pytest.raises(ConversionError, match=r"Mystery 'secret' gives is not known.*Type: --precision fp32"):
+        FloatGraph(onnx, model)
+
+
+def test_names_of_layers_say_nothing_to_a_command_line() -> None:
+    nodes = [
+        helper.make_node("Relu", ["x"], ["a"], "a, b:c*"),
+        helper.make_node("Relu", ["a"], ["y"], "a  b_c?"),
+    ]
+    names = [node.name for node in plain(onnx, model_of(nodes)).graph.node]
+    assert names == ["a__b_c_", "a__b_c__1"]
 
 
 UNARY = ("Relu", "Sigmoid", "Tanh", "Neg", "Abs", "Softmax", "HardSwish", "Identity")
@@ -362,7 +386,7 @@ def test_fp16_halves_the_weights_and_tells_what_stayed(traced: Traced, tmp_path:
     assert made.notes["kept_in_fp32"].endswith("operators (2 rule)")
     assert made.notes["typing"] == "strong"
     assert made.notes["largest_value_seen"] > 0
-    assert {n.op_type for n in model.graph.node if n.name.startswith(ISLAND)} == {"Softmax", "ReduceMean"}
+    assert {n.op_type for n in model.graph.node if n.name.startswith(FP32_NODE)} == {"Softmax", "ReduceMean"}
 
 
 @pytest.mark.parametrize("device", [None, "jetson-agx-xavier"])
@@ -450,7 +474,7 @@ def test_what_the_parser_does_not_take_is_refused_by_name(
 
 def test_foreign_operators_are_refused() -> None:
     graph = helper.make_graph([helper.make_node("FusedConv", ["x"], ["y"], domain="com.microsoft")], "g", [], [])
-    with pytest.raises(ConversionError, match=r"operators of 'com\.microsoft'"):
+    with pytest.raises(ConversionError, match=r"operators of 'com\.microsoft'.*Type: --format onnx"):
         tensorrt.check_operators(onnx, helper.make_model(graph), table(), "m")
 
 
