@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -11,16 +12,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgevit.errors import EdgevitError
+from edgevit.errors import BadOutputError, EdgevitError
 from edgevit.manifest import GraphFile, Manifest
 from edgevit.models import ModelDef
 from edgevit.progress import Progress, step
 from edgevit.provenance import Provenance
 
-from . import agreement, half, placement, proof, quantize, verify
+from . import agreement, blame, half, placement, proof, quantize, verify
 from .agreement import Figures, Gate
+from .blame import Suspect
+from .half import HalfFigures
 from .pictures import PictureSet, golden_picture
-from .recipe import Converted, Traced
+from .recipe import LARGEST_IN_HALF, Converted, Traced
 from .reference import Reference
 from .report import Report
 from .stand_ins import open_made
@@ -66,6 +69,9 @@ def prove(
     with step(plan.progress, "ask the model in torch"):
         wanted = reference.answers(plan.pixels, plan.progress)
         noise = reference.noise_relative(plan.pixels)
+    suspect = Suspect(
+        target.format.name, target.precision, folder / main.file, traced["main"], plan.model.spec, plan.pixels
+    )
     opened = open_made(target.format.name, folder, main, graphs["main"])
     graphs["main"] = replace(graphs["main"], proof=opened.proof, stand_in=opened.stand_in)
     engine = opened.engine
@@ -74,6 +80,10 @@ def prove(
             got = verify.answers(engine, graphs["main"], plan.pixels, spec.image, plan.progress)
             sample = golden_picture()
             golden = verify.golden_of(engine, graphs["main"], sample, spec.image)
+    except BadOutputError as fault:
+        if place := blame.outside(suspect):
+            raise BadOutputError(f"{str(fault).rstrip('.')}; {place}. Type: --precision fp32") from fault
+        raise
     finally:
         engine.close()
         if main.twin and opened.stand_in is None:  # the file itself ran; its twin would prove nothing again
@@ -81,11 +91,17 @@ def prove(
     figures = agreement.measure(wanted, got, noise_relative=noise, truth=plan.shown.truth)
     trained = plan.model.weights.trained
     gates = agreement.judge(figures, plan.limits, precision=target.precision, trained=trained, named=plan.named)
-    more, told = _half_range(plan, traced["main"], wanted)
+    seen = _half_figures(plan, traced["main"], wanted)
+    more, told = _half_range(seen, main)
+    failed = [gate for gate in (*gates, *more) if gate.counted and not gate.passed]
+    with step(plan.progress, "look for the layer at fault") if failed else nullcontext():
+        # In a file with some layers kept in float32, the first outside may be one of those.
+        blamed = blame.of_gates(suspect, failed, None if LARGEST_IN_HALF in main.notes else seen)
     where, unplaced = _placement(plan, folder, made, graphs)
     notes = (*_notes(plan, figures), *unplaced)
     report = Report(
-        plan.model.name, "torch", engine.description, plan.shown.fingerprint(), figures, (*gates, *more), notes
+        *(plan.model.name, "torch", engine.description, plan.shown.fingerprint(), figures, (*gates, *more), notes),
+        blamed=blamed,
     )
     way = quantize.KINDS.get((target.format.name, target.precision))
     kind = {target.precision: way.name} if way else {}
@@ -126,17 +142,21 @@ def _placement(
     return placement.summary(found), ()
 
 
-def _half_range(
-    plan: Plan, traced: Traced, wanted: npt.NDArray[np.float32]
-) -> tuple[tuple[Gate, ...], dict[str, float]]:
-    """Where a device computes in fp16 (all of Core ML but fp32, too), see that nothing inside leaves its range."""
+def _half_figures(plan: Plan, traced: Traced, wanted: npt.NDArray[np.float32]) -> HalfFigures | None:
+    """Compute in emulated fp16 where a device does: in fp16 files, and in all of Core ML's but fp32."""
     in_half = plan.target.precision == "fp16" or plan.target.format.name == "coreml"
     if not in_half or plan.target.precision == "fp32":
-        return (), {}
+        return None
     with step(plan.progress, "compute in emulated fp16"):
-        seen = half.audit(traced, plan.pixels, plan.model.spec.image, wanted)
-    # TensorRT's files keep the operators that leave the range in float32, and say so on their own.
-    gate = replace(seen.gate(), counted=plan.target.format.name != "tensorrt")
+        return half.audit(traced, plan.pixels, plan.model.spec.image, wanted)
+
+
+def _half_range(seen: HalfFigures | None, made: Converted) -> tuple[tuple[Gate, ...], dict[str, float]]:
+    """Judge that nothing inside leaves the range of fp16."""
+    if seen is None:
+        return (), {}
+    # A converter that kept in float32 what leaves the range tells what is left in fp16.
+    gate = replace(seen, peak=made.notes.get(LARGEST_IN_HALF, seen.peak)).gate()
     error = agreement.plain(seen.relative_median)
     return (gate,), {"relative_error_in_fp16_arithmetic": error} if error is not None else {}
 

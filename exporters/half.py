@@ -22,6 +22,7 @@ from .recipe import Traced
 
 LARGEST_HALF = 65504.0
 MOST_PICTURES = 8
+RANGE_GATE = "largest value inside"
 
 Pixels = npt.NDArray[np.uint8]
 Tensor = npt.NDArray[np.float32]
@@ -29,23 +30,28 @@ Tensor = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class HalfFigures:
-    """Tell the largest value inside the model, and how far fp16 arithmetic moves the answer."""
+    """Tell the largest value inside the model, and how far fp16 arithmetic moves the answer.
+
+    ``first_outside`` says in words which layer is the first to leave the range, if one does.
+    """
 
     peak: float
     relative_median: float
+    first_outside: str | None = None
 
     def gate(self) -> Gate:
         """Return the gate: nothing inside may leave the range of fp16."""
         passed = self.peak <= LARGEST_HALF
-        return Gate("largest value inside", LARGEST_HALF, self.peak, passed, counted=True, asked=LARGEST_HALF)
+        return Gate(RANGE_GATE, LARGEST_HALF, self.peak, passed, counted=True, asked=LARGEST_HALF)
 
 
 class HalfInterpreter(fx.Interpreter):
-    """Run a traced graph and round every float tensor to fp16 on the way."""
+    """Run a traced graph and round every float tensor to fp16 on the way; ``peaks`` are by the name of the layer."""
 
     def __init__(self, module: fx.GraphModule) -> None:
         super().__init__(module)
-        self.peak = 0.0
+        self._nodes = tuple(module.graph.nodes)
+        self.peaks: dict[str, float] = {}
 
     def run_node(self, node: fx.Node) -> Any:
         value = super().run_node(node)
@@ -53,22 +59,40 @@ class HalfInterpreter(fx.Interpreter):
             return value
         finite = value[torch.isfinite(value)]  # masks of minus infinity are meant; only what was finite can overflow
         if finite.numel():
-            self.peak = max(self.peak, float(finite.abs().max()))
+            self.peaks[node.name] = max(float(finite.abs().max()), self.peaks.get(node.name, 0.0))
         return value.half().float()
+
+    def first_outside(self) -> str | None:
+        """Name the first layer, in the graph's order, that held what fp16 cannot."""
+        outside = (node for node in self._nodes if self.peaks.get(node.name, 0.0) > LARGEST_HALF)
+        node = next(outside, None)
+        return None if node is None else outside_sentence(node.name, _place(node), self.peaks[node.name])
+
+
+def outside_sentence(name: str, place: str, peak: float) -> str:
+    """Say which layer is the first to leave the range of fp16."""
+    return f"the first layer to leave the range of fp16 is '{name}' ({place}): {peak:.3g}"
+
+
+def _place(node: fx.Node) -> str:
+    """Return what a layer computes and where in the model it stands."""
+    kind = str(node.target).removeprefix("aten.").removesuffix(".default") if node.op == "call_function" else node.op
+    stack = [path for path, _ in (node.meta.get("nn_module_stack") or {}).values()]
+    return f"{kind} in {stack[-1]}" if stack and stack[-1] else kind
 
 
 def audit(traced: Traced, pixels: Pixels, image: ImageSpec, wanted: Tensor) -> HalfFigures:
     """Run some pictures (N, h, w, 3) in rounded arithmetic and compare with the model's answers (N, classes)."""
     module = traced.program.module()
-    rows, peak = [], 0.0
+    interpreter = HalfInterpreter(module)
+    rows = []
     batch = max(1, traced.example[0].shape[0])
     for picture in pixels[:MOST_PICTURES]:
-        interpreter = HalfInterpreter(module)
         tensor = torch.from_numpy(normalise(picture, replace(image, values=traced.values))).repeat(batch, 1, 1, 1)
         with torch.no_grad():
             rows.append(interpreter.run(tensor)[:1].numpy())
-        peak = max(peak, interpreter.peak)
     answers = np.concatenate(rows)
     with np.errstate(invalid="ignore"):
         error = float(np.median(relative_errors(wanted[: len(answers)], answers)))
-    return HalfFigures(peak, error if np.isfinite(answers).all() else float("inf"))
+    error = error if np.isfinite(answers).all() else float("inf")
+    return HalfFigures(max(interpreter.peaks.values(), default=0.0), error, interpreter.first_outside())

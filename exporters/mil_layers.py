@@ -87,17 +87,49 @@ class Comparison:
 
 
 def audit(package: Path, batches: Iterable[Mapping[str, Tensor]]) -> Audit:
-    """Run inputs through a package and keep the largest value of each layer, before it is rounded."""
-    program, peaks = read(package), dict[str, tuple[str, float]]()
+    """Run inputs through a package and keep the largest value of each layer, before it is rounded.
 
-    def watch(node: Node, promise: Promise, value: Tensor) -> None:
-        if value.is_floating_point() and value.numel():
-            peak = float(value.nan_to_num(nan=float("inf")).abs().max())
-            peaks[promise.name] = (node.operation, max(peak, peaks.get(promise.name, ("", 0.0))[1]))
-
+    Left out is what a program of fp16 holds in fp32, and the infinity that a layer only hands on from another or from a
+    mask.
+    """
+    program = read(package)
+    seen = _Peaks(program)
     for batch in batches:
-        program.evaluate(batch, watch)
-    return Audit(tuple(Layer(_plain(name), *told) for name, told in peaks.items()))
+        seen.start()
+        program.evaluate(batch, seen.watch)
+    return Audit(tuple(Layer(_plain(name), *told) for name, told in seen.peaks.items()))
+
+
+class _Peaks:
+    """Keep the largest value of each layer, and who holds infinity during one run."""
+
+    def __init__(self, program: MilProgram) -> None:
+        self.peaks: dict[str, tuple[str, float]] = {}
+        self._half = program.half
+        self._masks = {name for name, value in program.constants.items() if _infinite(value)}
+        self._spoilt = set[str]()
+
+    def start(self) -> None:
+        """Begin a run."""
+        self._spoilt = set(self._masks)
+
+    def watch(self, node: Node, promise: Promise, value: Tensor) -> None:
+        """Note one result."""
+        if not value.is_floating_point() or not value.numel():
+            return
+        rounded = value.half() if promise.kind == "fp16" else value
+        if _infinite(rounded):
+            self._spoilt.add(promise.name)
+        if self._half and promise.kind != "fp16":
+            return
+        inherits = not self._spoilt.isdisjoint(node.makes) or any(_infinite(v) for v in node.fixed.values())
+        beyond = 0.0 if inherits else float("inf")
+        peak = float(value.nan_to_num(beyond, beyond, -beyond).abs().max())
+        self.peaks[promise.name] = (node.operation, max(peak, self.peaks.get(promise.name, ("", 0.0))[1]))
+
+
+def _infinite(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point() and not bool(value.isfinite().all())
 
 
 def against_torch(package: Path, traced: Traced, spec: Spec, pixels: Pixels, precision: str) -> Comparison:

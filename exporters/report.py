@@ -20,6 +20,8 @@ class Report:
     figures: Figures
     gates: tuple[Gate, ...]
     notes: tuple[str, ...] = ()
+    blamed: tuple[str, ...] = ()
+    """Where a failed gate points at a layer: sentences that name it."""
 
     @property
     def passed(self) -> bool:
@@ -27,8 +29,8 @@ class Report:
         return all(gate.passed for gate in self.gates if gate.counted)
 
     def failures(self) -> tuple[str, ...]:
-        """Say which gates failed, and by how much."""
-        return tuple(gate.sentence() for gate in self.gates if gate.counted and not gate.passed)
+        """Say which gates failed, by how much, and which layer is at fault where it is known."""
+        return (*(gate.sentence() for gate in self.gates if gate.counted and not gate.passed), *self.blamed)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON data, as it stands in the manifest."""
@@ -40,11 +42,11 @@ class Report:
             "pictures": dict(self.pictures),
             "figures": self.figures.to_dict(),
             "gates": gates_to_dict(self.gates),
-            "notes": list(self.notes),
+            "notes": [*self.blamed, *self.notes],
         }
 
     def __str__(self) -> str:
         outcome = "proven" if self.passed else "REFUSED"
         lines = [f"{self.subject}: {outcome} (compared with {self.compared_with}, {self.engine})"]
         lines += [f"  {gate.sentence()}" for gate in self.gates]
-        return "\n".join(lines + [f"  {note}" for note in self.notes])
+        return "\n".join(lines + [f"  {note}" for note in (*self.blamed, *self.notes)])

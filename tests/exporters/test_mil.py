@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import struct
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,6 +15,7 @@ import small_nets
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mil_weights import change_weight
 from torch import nn
 
 from edgevit.errors import BadOutputError, EngineError, MissingDependencyError
@@ -301,7 +301,7 @@ def test_products_resizes_and_choices_are_what_they_say() -> None:
     assert shuffled.shape == (1, 1, 6, 6)
 
 
-POINTS = {
+POINTS: Mapping[str, Mapping[int, list[float]]] = {
     "UNALIGN_CORNERS": {5: [0, 0.1, 0.5, 0.9, 1], 6: [0, 0, 1 / 3, 2 / 3, 1, 1]},
     "STRICT_ALIGN_CORNERS": {5: [0, 0.25, 0.5, 0.75, 1], 1: [0]},
     "ALIGN_CORNERS": {5: [0, 0.25, 0.5, 0.75, 1], 1: [0.5]},
@@ -354,8 +354,8 @@ def test_a_way_to_resize_that_nobody_knows_is_refused_by_name() -> None:
             "nearest is not known .* 4 to 6",
         ),
     ):
-        ready = program(named(name, name="bigger", **written), (1, 1, 4, 4))
-        with pytest.raises(EngineError, match=rf"'{name}', which makes 'bigger', .*{told}.* on a Mac"):
+        ready = program(named(name, **written), (1, 1, 4, 4))
+        with pytest.raises(EngineError, match=rf"'{name}', which makes '{name}_[0-9]+', .*{told}.* on a Mac"):
             ready.evaluate({"x": torch.zeros(1, 1, 4, 4)})
     ready = program(named("resize_bilinear", target_size_height=4, target_size_width=4), (1, 1, 2, 2))
     node = replace(ready.nodes[0], written={**ready.nodes[0].written, "sampling_mode": "CUBIC"})
@@ -538,20 +538,6 @@ def levels_of(picture: Array) -> torch.Tensor:
     return torch.from_numpy(picture.transpose(2, 0, 1).copy())[None]
 
 
-def change_weight(package: Path, name: str, by: float) -> None:
-    """Change one number of a float32 weight in the package's own file, behind everybody's back."""
-    spec = ct.models.MLModel(str(package), skip_model_load=True).get_spec()
-    main = spec.mlProgram.functions["main"]
-    consts = {op.outputs[0].name: op for op in main.block_specializations[main.opset].operations if op.type == "const"}
-    (found,) = (op for const, op in consts.items() if name in const)
-    (file,) = package.rglob("weight.bin")
-    data = bytearray(file.read_bytes())
-    *_, start = struct.unpack_from("<IIQQ", data, found.attributes["val"].blobFileValue.offset)
-    (value,) = struct.unpack_from("<f", data, start)
-    struct.pack_into("<f", data, start, value + by)
-    file.write_bytes(data)
-
-
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_a_sound_package_has_no_layer_that_jumps(
     small: ModelDef, traced: Traced, packages: Mapping[str, Path], precision: str
@@ -607,6 +593,31 @@ def test_a_calm_model_stays_in_the_range_of_fp16(packages: Mapping[str, Path]) -
     assert seen.overflowing == ()
     assert 1 < seen.largest.figure < 1000
     assert len(seen.layers) > 10
+
+
+def test_who_only_hands_infinity_on_is_not_at_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mask of minus infinity is meant; what overflows behind it is told all the same."""
+
+    def build(x: Any) -> Any:
+        masked = mb.add(x=x, y=np.array([0, -np.inf, 0], np.float16), name="masked")
+        shifted = mb.add(x=masked, y=np.float16(1), name="shifted")
+        loud = mb.mul(x=shifted, y=np.float16(4000), name="loud")
+        return mb.add(x=loud, y=np.float16(1), name="behind")
+
+    ready = program(build, (3,), dtype=types.fp16)
+    monkeypatch.setattr(mil_layers, "read", lambda package: ready)
+    calm, wild = torch.tensor([1.0, 2, 3]), torch.tensor([1.0, 2, 30])
+    assert mil_layers.audit(Path(), [{"x": calm}]).overflowing == ()
+    seen = mil_layers.audit(Path(), [{"x": wild}, {"x": calm}])
+    assert [(layer.name, layer.figure) for layer in seen.overflowing] == [("loud", 124000)]
+
+
+def test_infinity_from_nowhere_is_the_makers_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    ready = program(lambda x: mb.sqrt(x=mb.exp(x=x, name="loud")), (1,), dtype=types.fp16)
+    monkeypatch.setattr(mil_layers, "read", lambda package: ready)
+    (layer,) = mil_layers.audit(Path(), [{"x": torch.tensor([100.0])}]).overflowing
+    assert layer.name == "loud"
+    assert layer.figure == float("inf")
 
 
 def test_the_engine_answers_by_the_manifests_names_until_it_is_closed(
