@@ -25,8 +25,8 @@ _BGR = 30
 """What Core ML's file format calls that order of colours."""
 
 
-def load(path: Path, graph: GraphFile, options: EngineOptions, *, units: str = "ALL") -> CoremlEngine:
-    """Open a package. ``units`` is Core ML's own word: ALL, CPU_ONLY, CPU_AND_GPU or CPU_AND_NE."""
+def load(path: Path, graph: GraphFile, options: EngineOptions) -> CoremlEngine:
+    """Open a package; Core ML chooses among all units of the machine."""
     if sys.platform != _MAC:
         raise EnvironmentFault(
             "Core ML runs on a Mac, an iPhone or an iPad, not here. What evaluates the package on any machine is its "
@@ -44,15 +44,13 @@ def load(path: Path, graph: GraphFile, options: EngineOptions, *, units: str = "
     except ImportError as exc:
         raise missing(str(exc.name or "coremltools"), "Running a Core ML bundle", "coreml") from exc
     options.check_version("coremltools", ct.__version__, "coreml")
-    if units not in ct.ComputeUnit.__members__:
-        raise UnsupportedError(f"Core ML has no units '{units}'; it has {', '.join(ct.ComputeUnit.__members__)}.")
     try:
-        model = ct.models.MLModel(str(path), compute_units=ct.ComputeUnit[units])
+        model = ct.models.MLModel(str(path), compute_units=ct.ComputeUnit.ALL)
         features = {f.name: f.type for f in model.get_spec().description.input}
     except Exception as exc:
         raise EngineError(f"Core ML cannot open {path.name}: {reason(exc)}") from exc
     spaces = {n: t.imageType.colorSpace for n, t in features.items() if t.WhichOneof("Type") == "imageType"}
-    text = f"Core ML through coremltools {ct.__version__}, compute units {units}"
+    text = f"Core ML through coremltools {ct.__version__}, compute units ALL"
     return CoremlEngine(model, graph, text, Image.fromarray, spaces)
 
 

@@ -111,11 +111,8 @@ def test_a_tensor_stays_a_tensor(mac: type[MLModel], package: Path, monkeypatch:
     assert engine._model.asked[0]["image"] is LEVELS
 
 
-def test_units_are_core_mls_own_words(mac: type[MLModel], package: Path) -> None:
-    engine = engine_file.load(package, graph(), EngineOptions(), units="CPU_ONLY")
-    assert engine._model.units is ComputeUnit.CPU_ONLY
-    with pytest.raises(UnsupportedError, match="no units 'gpu'; it has ALL, CPU_ONLY"):
-        engine_file.load(package, graph(), EngineOptions(), units="gpu")
+def test_core_ml_may_choose_among_all_units(mac: type[MLModel], package: Path) -> None:
+    assert engine_file.load(package, graph(), EngineOptions())._model.units is ComputeUnit.ALL
 
 
 def test_what_core_ml_raises_is_one_sentence(
