@@ -17,9 +17,10 @@ from edgevit.exporters import tensorrt
 from edgevit.exporters.pictures import built_in
 from edgevit.exporters.recipe import Job
 from edgevit.exporters.tensorrt_ops import parser_table
-from edgevit.exporters.tensorrt_trtexec import trtexec_line
+from edgevit.exporters.tensorrt_trtexec import MOST_ROWS, trtexec_line
 from edgevit.exporters.trace import trace
 from edgevit.formats import FORMATS, FP32_NODE
+from edgevit.runtime.engines import tensorrt_build
 
 
 def converted(folder: Path, precision: str, device: str | None, *, dynamic: bool = False) -> tuple[dict[str, Any], Any]:
@@ -27,6 +28,7 @@ def converted(folder: Path, precision: str, device: str | None, *, dynamic: bool
     model = small_nets.model_def()
     facts = load_device(device) if device else None
     calibration = built_in(model.spec, most=8, split="calibration") if precision == "int8" else None
+    opset = facts.minimum.opset if facts else None
     job = Job(FORMATS["tensorrt"], precision, model.spec, folder, dynamic=dynamic, opset=opset, model="small")
     job = replace(job, calibration=calibration, device=facts)
     made = tensorrt.convert(trace("main", model.graphs["main"], "tensorrt", batch=1, dynamic=dynamic), job)
@@ -90,6 +92,7 @@ def test_a_batch_that_varies_has_its_range_in_the_command(tmp_path: Path) -> Non
     assert [found[f"--{word}Shapes"] for word in ("min", "opt", "max")] == [
         *("image:1x3x32x32", "image:1x3x32x32", "image:8x3x32x32")
     ]
+    assert MOST_ROWS == tensorrt_build.MOST_ROWS
 
 
 def test_layers_of_whole_numbers_are_left_alone_and_each_output_has_its_type() -> None:
