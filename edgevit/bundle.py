@@ -98,7 +98,7 @@ class Bundle:
 def open_bundle(path: str | Path, *, check: bool = True) -> Bundle:
     """Open a bundle (folder or zip) after checking schema, names, presence and checksums of everything in it.
 
-    ``check=False`` leaves out the checksums only, for a bundle that was opened before.
+    ``check=False`` leaves out the checksums only, of a zip as of a folder.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise UsageError(f"A bundle is opened by the path of its folder or .zip, not by {type(path).__name__}.")
@@ -106,12 +106,12 @@ def open_bundle(path: str | Path, *, check: bool = True) -> Bundle:
     with reading(where):
         if not (where.is_file() and where.suffix.lower() == ".zip"):
             return _open_folder(where, where, check=check)
-        folder, manifest = archive.unpack(where)
+        folder, manifest = archive.unpack(where, check=check)
         if manifest is None:
             try:
                 return _open_folder(folder, where, check=check)
             except BundleError:  # the zip is sound so far, so it is the cache that was damaged
-                folder, manifest = archive.unpack(where, again=True)
+                folder, manifest = archive.unpack(where, check=check, again=True)
         return Bundle(folder, manifest) if manifest else _open_folder(folder, where, check=check)
 
 

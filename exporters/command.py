@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+IN_PYTHON = "in Python:"
 _GATES = "gates"
 
 
@@ -28,7 +29,7 @@ def spelled(model: str, *options: Mapping[str, Any]) -> str:
 def called(model: str, *options: Mapping[str, Any]) -> str:
     """Say which call made a bundle of a ``ModelDef``: no command line makes that again, since no name holds it."""
     chosen = [(name, value) for group in options for name, value in group.items() if value not in (None, False)]
-    return f"in Python: edgevit.export({', '.join([f'<ModelDef {model!r}>', *map(_argument, chosen)])})"
+    return f"{IN_PYTHON} edgevit.export({', '.join([f'<ModelDef {model!r}>', *map(_argument, chosen)])})"
 
 
 def _argument(option: tuple[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -9,15 +10,21 @@ import numpy.typing as npt
 import torch
 
 from edgevit.bundle import Bundle
-from edgevit.errors import ConversionError, WeightsError
+from edgevit.errors import ConversionError, UnknownNameError, WeightsError
 from edgevit.kernels import normalise
 from edgevit.models import ModelDef, create_model
 from edgevit.progress import Progress, Step, silent
 from edgevit.spec import ImageSpec
 
+from .agreement import relative_errors
+from .command import IN_PYTHON
+
 _BATCH = 8
 _NOISE_PICTURES = 8
 _NOISE = 1e-6
+_SEED = re.compile(r"random \(seed (\d+)\)")
+_SAME_MODEL = 1e-3
+"""Relative. Other threads move an answer by a hundredth of that, other weights by a thousand times."""
 
 Pixels = npt.NDArray[np.uint8]
 Tensor = npt.NDArray[np.float32]
@@ -75,19 +82,45 @@ def of_bundle(bundle: Bundle, weights: str | None) -> Reference | None:
     record = manifest.provenance.weights
     if weights is None and record.source != "shipped":
         return None
-    spec = manifest.spec
-    given = {name: getattr(spec.image, name) for name in ("mean", "std") if name in manifest.provenance.given}
-    model = create_model(
-        manifest.model,
-        weights or "shipped",
-        num_classes=len(spec.labels),
-        labels=spec.labels,
-        imgsz=spec.image.size_hw,
-        **given,
-    )
+    model = _built(bundle, weights or "shipped")
     if model.weights.sha256 != record.sha256 or record.sha256 is None:
         raise WeightsError(
             f"{bundle.path} was made from other weights (sha256 {str(record.sha256)[:12]}..., these are "
             f"{str(model.weights.sha256)[:12]}...). Leave --weights out to compare with the stored reference."
         )
     return Reference(model)
+
+
+def rebuilt(bundle: Bundle, pixels: Pixels, outputs: Tensor) -> Reference:
+    """Build a random model again by its seed, to look into it, never to compare with.
+
+    It is the model only if it answers as the stored reference does: another version of torch may draw other numbers.
+    """
+    manifest = bundle.manifest
+    seed = _SEED.fullmatch(manifest.provenance.weights.source)
+    own = WeightsError(f"{manifest.model} was made in Python, and no name here builds it again")
+    if seed is None:
+        told = WeightsError(f"the weights of {manifest.model} are not at hand. Give them with --weights W")
+        raise own if manifest.provenance.command.startswith(IN_PYTHON) else told
+    try:
+        made = Reference(_built(bundle, "random", seed=int(seed[1])))
+    except UnknownNameError as exc:
+        raise own from exc
+    apart = float(relative_errors(outputs, made.answers(pixels)).max())
+    if not apart <= _SAME_MODEL:
+        raise WeightsError(f"random weights of the seed {seed[1]} come out otherwise here (relative {apart:.2g})")
+    return made
+
+
+def _built(bundle: Bundle, weights: str, seed: int = 0) -> ModelDef:
+    spec = bundle.manifest.spec
+    given = {name: getattr(spec.image, name) for name in ("mean", "std") if name in bundle.manifest.provenance.given}
+    return create_model(
+        bundle.manifest.model,
+        weights,
+        seed,
+        num_classes=len(spec.labels),
+        labels=spec.labels,
+        imgsz=spec.image.size_hw,
+        **given,
+    )

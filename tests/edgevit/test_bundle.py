@@ -80,6 +80,17 @@ def test_a_damaged_cache_is_made_again(tmp_path: Path, sealed: Path) -> None:
     assert open_bundle(target).graph_file().read_bytes().startswith(b"not really")
 
 
+def test_the_checksums_of_a_zip_can_be_left_out_and_nobody_else_meets_what_was_let_through(
+    tmp_path: Path, sealed: Path
+) -> None:
+    (sealed / "model.onnx").write_bytes(b"N" + (sealed / "model.onnx").read_bytes()[1:])
+    target = rezip(sealed, tmp_path / "changed.zip")
+    for _ in range(2):
+        assert open_bundle(target, check=False).graph_file().read_bytes().startswith(b"Not")
+        with pytest.raises(ChecksumError, match=r"changed.zip: 'model.onnx' is not the file that was sealed"):
+            open_bundle(target)
+
+
 def test_a_truncated_file_is_told_by_its_size(sealed: Path) -> None:
     with (sealed / "model.onnx").open("r+b") as stream:
         stream.truncate(10)
@@ -413,9 +424,9 @@ def test_a_zip_is_extracted_once(sealed: Path, tmp_path: Path, monkeypatch: pyte
     target = open_bundle(sealed).to_zip(tmp_path / "tiny.zip")
     extract, calls = archive._extract, []
 
-    def count(*args: Any) -> None:
+    def count(*args: Any, **kwargs: Any) -> None:
         calls.append(args)
-        extract(*args)
+        extract(*args, **kwargs)
 
     monkeypatch.setattr(archive, "_extract", count)
     open_bundle(target)

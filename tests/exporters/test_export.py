@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -305,6 +306,32 @@ def test_a_bundle_is_verified_by_the_gates_it_was_sealed_with(small: ModelDef, t
     assert asked["relative"] == 0.5
     with pytest.raises(UsageError, match="no sense"):
         verify.verify(bundle, gates={"top1": 2})
+
+
+def test_a_gate_named_at_the_export_of_random_weights_counts_again_at_verify(
+    small: ModelDef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def counted(bundle: Bundle, **words: Any) -> dict[str, bool]:
+        return {gate.name: gate.counted for gate in verify.verify(bundle, **words).gates}
+
+    plain = edgevit.export(small, format="onnx", precision="int8", out=tmp_path / "plain")
+    assert "top1" not in counted(plain)
+    named = edgevit.export(small, format="onnx", precision="int8", gates={"top1": 0.5}, out=tmp_path / "named")
+    assert counted(named)["top1"]
+    assert verify.verify(named).passed
+    assert counted(plain, gates={"top1": 0.5})["top1"]
+    real = verify.answers
+    monkeypatch.setattr(verify, "answers", lambda *args: np.roll(real(*args), 1, axis=1))
+    assert any(told.startswith("top1") for told in verify.verify(named).failures())
+
+
+def test_a_handful_of_pictures_asks_for_no_more_top1_than_the_file_had_at_its_export(sealed: Bundle) -> None:
+    gates = [{"name": "top1", "asked": 0.9, "counted": True}]
+    judge = verify._Judge(Bundle(sealed.path, replace(sealed.manifest, verification={"gates": gates})), None)
+    assert judge._limits_on_few(0.75)["top1"] == 0.75
+    assert judge._limits_on_few(1.0)["top1"] == 0.9
+    asked = verify._Judge(judge.bundle, {"top1": 1.0})
+    assert asked._limits_on_few(0.75)["top1"] == 1.0
 
 
 def test_a_bundle_with_another_preprocessing_than_the_card_is_found_out(tmp_path: Path) -> None:
