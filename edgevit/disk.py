@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -79,8 +80,19 @@ def _step_aside(target: Path, old: Path) -> None:
             target.rename(old)
 
 
+def _full_temporary(target: Path) -> str | None:
+    """Return the temporary folder if it is that one which is full: converters write there too, and name no file."""
+    temporary = tempfile.gettempdir()
+    with contextlib.suppress(OSError):
+        if shutil.disk_usage(temporary).free < CHUNK_BYTES <= shutil.disk_usage(target.parent).free:
+            return temporary
+    return None
+
+
 def cannot_write(target: Path, exc: OSError, advice: str = "Choose another --out") -> EnvironmentFault:
     """Say why a place cannot be written."""
+    if exc.errno in _FULL and (temporary := _full_temporary(target)):
+        return EnvironmentFault(f"{temporary}: no space left in the temporary folder. Free some, or set TMPDIR.")
     if exc.errno in _FULL:
         return EnvironmentFault(f"{target}: no space left on the device. Free some, or: {advice}.")
     if exc.errno in _FORBIDDEN:

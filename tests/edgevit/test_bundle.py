@@ -340,6 +340,17 @@ def test_a_full_disk_is_said_as_that(tmp_path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
+def test_a_full_temporary_folder_is_told_from_a_full_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small, real = tmp_path / "small", shutil.disk_usage
+    monkeypatch.setattr(tempfile, "tempdir", str(small))
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda at: real(tmp_path)._replace(free=0) if at == str(small) else real(at)
+    )
+    told = r"small: no space left in the temporary folder.*TMPDIR"
+    with pytest.raises(EnvironmentFault, match=told), staging(tmp_path / "out"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
 def test_a_file_that_may_not_be_named_so_cannot_be_sealed(tmp_path: Path) -> None:
     with staging(tmp_path / "out") as folder:
         (folder / "model.onnx").write_bytes(b"x")
