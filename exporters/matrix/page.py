@@ -31,13 +31,13 @@ Made on {origins}.
 """
 
 _CLOCK = """
-Times are medians of processor time in milliseconds, one thread, the file and torch in turns in one
-process. Waiting for a core that a neighbour has is not in them; what other work on the machine did to caches and memory
-is. "of torch" is the share of torch's own time. Both are of this machine only: they compare the entries of this page,
-and `edgevit bench BUNDLE` measures yours."""
+Times are medians of processor time in milliseconds, one thread, the file and torch in turns in one process. Waiting for
+a core that a neighbour has is not in them; what other work on the machine did to caches and memory is. "of torch" is
+the share of torch's own time. Both are of this machine only: they compare the entries of this page, and
+`edgevit bench BUNDLE` measures yours."""
 
 _WALL = """
-{count} of the {timed} times are older and by the clock on the wall."""
+{count} of the {timed} times are older and were taken by the clock on the wall."""
 
 _LEGEND = """Each entry is `fp32 / fp16 / int8`: milliseconds where the file is proven and could be timed here, `yes`
 where it is proven and its engine does not run here, `(…)` where it runs and nothing could be gated, else the verdict.

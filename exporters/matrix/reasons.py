@@ -8,9 +8,13 @@ _MOST = 300
 _PLACES = re.compile(r"(?:/[\w.+-]+){2,}/")
 """Folders of this machine are no part of a reason."""
 
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+"""Torch's messages have some, for a terminal."""
+
 _OPERATORS = (
     re.compile(r"\b((?:aten|prim|quantized_decomposed|torchvision|tfl|odml|stablehlo|dim_order_ops)(?:\.|::)\w+)"),
     re.compile(r"\b(?:operator|operation|op|node|layer|function)s?(?: type| of type| for| named)?:? ['\"`<]([\w.:]+)"),
+    re.compile(r"\bwith type ['\"`](\w+)['\"`]"),
     re.compile(r"['\"`]([\w.:]+)['\"`] (?:op|operator|node|layer)\b"),
 )
 
@@ -19,7 +23,8 @@ _STACK = ("File ", "Fatal Python error", "Current thread", "Thread ", "Extension
 
 def sentence(text: str) -> str:
     """Return a reason for a table: its first line, without places, not too long."""
-    first = next((line.strip() for line in text.splitlines() if line.strip()), "no reason given")
+    plain = _COLOURS.sub("", text)
+    first = next((line.strip() for line in plain.splitlines() if line.strip()), "no reason given")
     told = " ".join(_PLACES.sub("", first).split())
     return told if len(told) <= _MOST else f"{told[: _MOST - 1]}…"
 

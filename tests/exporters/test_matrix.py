@@ -535,6 +535,7 @@ def test_the_reference_asks_the_model_once(monkeypatch: pytest.MonkeyPatch) -> N
         (ConversionError("Core ML cannot express m: no form of torch's 'aten.roll'."), "unsupported", "aten.roll"),
         (ConversionError("No decomposition for aten::_grid_sampler"), "unsupported", "aten._grid_sampler"),
         (ConversionError("failed to legalize operation 'tfl.gather_nd'"), "unsupported", "tfl.gather_nd"),
+        (ConversionError('Layer "a_b_2", with type "reshape", outputs a rank 6 tensor'), "unsupported", "reshape"),
         (ConversionError("unsupported operator: 'EinsumX'"), "unsupported", "EinsumX"),
         (EngineError("ONNX Runtime cannot load x: the op 'Foo' is unknown"), "failed", "Foo"),
         (MissingDependencyError("needs the package 'openvino'"), "not run", None),
@@ -551,6 +552,7 @@ def test_faults_become_verdicts(fault: Exception, verdict: str, op: str | None) 
 def test_a_reason_is_short_and_names_no_place_on_this_machine() -> None:
     told = sentence("\n  In /srv/box/lib/python3.11/site-packages/torch/nn.py: no\n  more")
     assert told == "In nn.py: no"
+    assert sentence("\x1b[96mThis is step 3/3\x1b[0m of it") == "This is step 3/3 of it"
     assert len(sentence("x" * 1000)) == 300
     assert sentence(" \n") == "no reason given"
 
@@ -846,7 +848,7 @@ def test_cells_of_another_run_keep_their_machine_and_day(tmp_path: Path) -> None
     assert proven.parse(again.to_json(), where="here") == again
     text = page(again)
     assert f"Made on a Mac, {made.made}; a Pi, 1970-01-01." in text
-    assert "2 of the 2 times are older and by the clock on the wall" in text
+    assert "2 of the 2 times are older and were taken by the clock on the wall" in text
 
 
 def test_cells_of_other_tools_are_not_merged(tmp_path: Path) -> None:
