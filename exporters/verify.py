@@ -1,8 +1,7 @@
 """Run a produced file through the runtime's engine, compare it with the model, and say whether it is right.
 
-This is the only exporter file that opens the runtime. It needs no torch by itself: without the model at hand a bundle
-is held against what was stored at its export. A random model is never built again: its stored reference is all there
-is.
+It needs no torch by itself: without the model at hand a bundle is held against what was stored at its export. A random
+model is not built again for that, its stored reference is all there is; only to name a layer its seed is drawn again.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from edgevit.bundle import Bundle, open_bundle
+from edgevit.bundle import Bundle, open_bundle, sha256_of
 from edgevit.errors import EdgevitError, missing
 from edgevit.kernels import normalise, prepare
 from edgevit.manifest import GraphFile
@@ -99,12 +98,12 @@ def verify(
     ``ignore_checksums`` a file that was changed is run all the same, to see what the change does.
     """
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle, check=not ignore_checksums)
-    judge = _Judge(opened, gates)
+    judge = _Judge(opened, gates, _changed(opened) if ignore_checksums else ())
     graph = opened.manifest.graphs["main"]
     engine = open_file(opened.manifest.format, opened.graph_file(), graph).engine
     try:
         if golden:
-            return _verify_golden(opened, engine, graph)
+            return _verify_golden(judge, engine, graph)
         model, why_not = _model_of(opened, weights)
         if model is None:
             notes = [why_not] + (
@@ -116,11 +115,18 @@ def verify(
         engine.close()
 
 
+def _changed(bundle: Bundle) -> tuple[str, ...]:
+    """Name the files that are not the sealed ones: the other gates pass where a change is small."""
+    files = bundle.manifest.files.items()
+    return tuple(name for name, record in files if sha256_of(bundle.file(name)) != record.sha256)
+
+
 class _Judge:
     """Hold a bundle against its gates: those it was sealed with, unless the caller names others."""
 
-    def __init__(self, bundle: Bundle, gates: Mapping[str, float] | None) -> None:
+    def __init__(self, bundle: Bundle, gates: Mapping[str, float] | None, changed: tuple[str, ...] = ()) -> None:
         self.bundle = bundle
+        self.changed = changed
         self.spec = bundle.manifest.spec
         sealed = bundle.manifest.verification.get("gates") or []
         kept = {g["name"]: g for g in sealed if g.get("name") in ("relative", "top1")}
@@ -140,6 +146,11 @@ class _Judge:
             limits["top1"] = min(share, limits["top1"])
         return limits
 
+    def seals(self) -> tuple[Gate, ...]:
+        """Return the gate that changed files do not pass, if there are some."""
+        count = float(len(self.changed))
+        return (Gate("files that are not the sealed ones", 0.0, count, False, counted=True),) if self.changed else ()
+
     def report(
         self,
         compared_with: str,
@@ -155,12 +166,15 @@ class _Judge:
         limits = self.limits if few is None else self._limits_on_few(few)
         gates = agreement.judge(figures, limits, precision=m.precision, trained=m.trained, named=self.named)
         remarks = notes if m.trained else [*notes, "UNTRAINED weights: top-1 agreement and int8 figures are not gated"]
+        remarks = [*remarks, *(f"'{name}' is not the file that was sealed" for name in self.changed)]
+        every = (*gates, *more, *self.seals())
         return Report(
-            str(self.bundle.path), compared_with, engine.description, pictures, figures, (*gates, *more), tuple(remarks)
+            str(self.bundle.path), compared_with, engine.description, pictures, figures, every, tuple(remarks)
         )
 
 
-def _verify_golden(bundle: Bundle, engine: Engine, graph: GraphFile) -> Report:
+def _verify_golden(judge: _Judge, engine: Engine, graph: GraphFile) -> Report:
+    bundle = judge.bundle
     picture, tensor, output = read_arrays(bundle, "golden", ("picture", "input", "output"))
     manifest = bundle.manifest
     image = manifest.spec.image
@@ -172,6 +186,7 @@ def _verify_golden(bundle: Bundle, engine: Engine, graph: GraphFile) -> Report:
     checks = (
         Gate("input, in grey levels", 1.0, levels, levels <= 1.0, True),
         Gate("relative", tolerance, value, value <= tolerance, True),
+        *judge.seals(),
     )
     sample = {"source": "the bundle's own golden sample", "count": 1}
     return Report(str(bundle.path), "the golden output", engine.description, sample, figures, checks)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -365,6 +366,20 @@ def test_a_bundle_with_another_golden_answer_fails_its_own_test(sealed: Bundle, 
     assert verify.verify(reseal(lambda a: None), golden=True).passed
     assert not verify.verify(reseal(lambda a: a.update(output=a["output"] * 1.1)), golden=True).passed
     assert not verify.verify(reseal(lambda a: a.update(picture=255 - a["picture"])), golden=True).passed
+
+
+@pytest.mark.parametrize("golden", [True, False])
+def test_a_change_too_small_for_the_gates_is_no_proof_all_the_same(
+    sealed: Bundle, tmp_path: Path, golden: bool
+) -> None:
+    copy = Path(shutil.copytree(sealed.path, tmp_path / "copy"))
+    data = bytearray((copy / "reference.npz").read_bytes())
+    data[10] ^= 1  # the hour at which its first member was packed: no reader looks
+    (copy / "reference.npz").write_bytes(data)
+    report = verify.verify(copy, golden=golden, ignore_checksums=True)
+    assert [gate.name for gate in report.gates if not gate.passed] == ["files that are not the sealed ones"]
+    assert not report.passed
+    assert verify.verify(sealed.path, golden=golden, ignore_checksums=True).passed
 
 
 def test_nothing_is_unpickled_from_a_golden_sample(sealed: Bundle, tmp_path: Path) -> None:
