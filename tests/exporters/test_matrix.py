@@ -7,7 +7,9 @@ import ctypes
 import json
 import math
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -876,6 +878,19 @@ def test_the_page_tells_of_every_file_what_is_known() -> None:
     assert row + "XNNPACK: 9 XNNPACK; the GPU of a phone: 7 GPU + 2 CPU (falls back: 2 CAST) |" in text
     assert "| LiteRT | fp16 | the GPU of a phone | rule | 1 of 1 | 2 CAST |" in text
     assert "by the clock on the wall" not in text
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is absent")
+def test_clean_leaves_the_finished_cells(tmp_path: Path) -> None:
+    shutil.copy(Path(__file__).resolve().parents[2] / "Makefile", tmp_path)
+    for name in ("build/matrix.jsonl", "build/weights/net", "build/.hidden", "dist/edgevit.whl"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    for target, left in (("clean", ["Makefile", "build/matrix.jsonl"]), ("clean", None), ("distclean", ["Makefile"])):
+        subprocess.run(["make", target], cwd=tmp_path, check=True, capture_output=True)
+        found = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
+        assert left is None or found == left
+    subprocess.run(["make", "clean"], cwd=tmp_path, check=True, capture_output=True)  # with no build folder at all
 
 
 def test_an_empty_store_ships_nothing(tmp_path: Path) -> None:
