@@ -2,11 +2,14 @@
 
 Principle: ``T1(s q k + b) = T1(s q k) + T1 b``; T1 mixes heads and b is a constant, so ``T1 b`` (with T1's own bias) is
 one too, and the mixing itself is a product (heads, heads) x (heads, pairs). No gather is left, and on rows of tokens no
-transpose of the scores. Source: timm's efficientformer_v2 (Li et al., arXiv:2212.08059). Shapes: maps (N, C, H, W).
+transpose of the scores. With ``whole`` the query's skipping of pixels, a pooling that XNNPACK leaves, becomes a 1 in
+the middle of the depthwise kernel that it is added to.
+Source: timm's efficientformer_v2 (Li et al., arXiv:2212.08059). Shapes: maps (N, C, H, W).
 """
 
 from __future__ import annotations
 
+import torch
 from timm.models.efficientformer_v2 import Attention2d, Attention2dDownsample
 from torch import Tensor, nn
 
@@ -44,11 +47,15 @@ class TalkingAttention(nn.Module):
 class DownsampleAttention(nn.Module):
     """Be Attention2dDownsample: q comes from a quarter of the positions."""
 
-    def __init__(self, old: Attention2dDownsample) -> None:
+    def __init__(self, old: Attention2dDownsample, whole: bool) -> None:
         super().__init__()
         self.core = _Core(old, (old.resolution2[0], old.resolution2[1]))
         self.core.register_buffer("bias", old.attention_biases.detach()[:, old.attention_bias_idxs].clone())
-        self.pool, self.query_local = old.q.pool, old.q.local
+        self.query_local = old.q.local
+        self.pool = None if whole and _takes_pool(old.q.local) else old.q.pool
+        if self.pool is None:
+            with torch.no_grad():
+                old.q.local.weight[:, :, 1, 1] += 1
         self.q = Affine.of(old.q.proj.conv).scaled(old.scale).pointwise()
         self.k, self.v, self.local = old.k, old.v, old.v_local
         self.act, self.out = old.act, old.proj
@@ -56,8 +63,10 @@ class DownsampleAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Take maps (N, C, H, W), give (N, C', H/2, W/2)."""
         v = self.v(x)
-        q = self.q(self.query_local(x) + self.pool(x))
-        out: Tensor = self.out(self.act(self.core(q, self.k(x), v) + self.local(v)))
+        q = self.query_local(x)
+        if self.pool is not None:
+            q = q + self.pool(x)
+        out: Tensor = self.out(self.act(self.core(self.q(q), self.k(x), v) + self.local(v)))
         return out
 
 
@@ -107,7 +116,13 @@ def talking_attention(old: nn.Module) -> nn.Module | None:
     return TalkingAttention(old) if folded else None
 
 
-def downsample_attention(old: nn.Module) -> nn.Module | None:
+def downsample_attention(old: nn.Module, *, whole: bool = False) -> nn.Module | None:
     """Build the attention that halves the map, under the same condition."""
     assert isinstance(old, Attention2dDownsample)
-    return DownsampleAttention(old) if is_folded(old.q.proj) and is_pointwise(old.q.proj.conv) else None
+    return DownsampleAttention(old, whole) if is_folded(old.q.proj) and is_pointwise(old.q.proj.conv) else None
+
+
+def _takes_pool(local: nn.Conv2d) -> bool:
+    """Tell whether the middle of the kernel falls on the pixels that the pooling, of one with stride two, keeps."""
+    plain = local.kernel_size == (3, 3) and local.stride == (2, 2) and local.padding == (1, 1)
+    return plain and local.groups == local.in_channels == local.out_channels

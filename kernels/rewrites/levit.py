@@ -2,7 +2,10 @@
 
 Principle: timm interleaves q, k and v head by head and splits them at run time; the rows of the weights are put in
 another order once instead. The table of biases becomes a constant, so that no gather is left (timm caches the lookup in
-eval mode, but a trace records it), and the scale moves into q. Source: timm's LeViT (Graham et al., arXiv:2104.01136).
+eval mode, but a trace records it), and the scale moves into q. With ``strided`` the layer behind skipped positions is a
+1x1 convolution with that stride, since XNNPACK takes neither a slice nor a pooling that only skips (LiteRT's time 0.96
+to 1.01; AMD EPYC, 2026-11-21).
+Source: timm's LeViT (Graham et al., arXiv:2104.01136).
 Shapes: tokens (N, count, C) for levit_*, maps (N, C, H, W) for levit_conv_*.
 """
 
@@ -72,16 +75,31 @@ class Shrink(nn.Module):
         return x.reshape(-1, x.shape[1], 1, x.shape[2] * x.shape[3])
 
 
+class Skipping(nn.Module):
+    """Be a linear layer behind ``Downsample``: tokens (N, H * W, C) in, fewer out."""
+
+    def __init__(self, layer: nn.Module, size_hw: tuple[int, int]) -> None:
+        super().__init__()
+        self.layer, self.size_hw = layer, size_hw
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.layer(x.reshape(-1, *self.size_hw, x.shape[2]).permute(0, 3, 1, 2))
+        return y.permute(0, 2, 3, 1).reshape(-1, y.shape[2] * y.shape[3], y.shape[1])
+
+
 class LevitDownsample(nn.Module):
     """Be LeViT's AttentionDownsample: q comes from fewer positions."""
 
-    def __init__(self, old: AttentionDownsample) -> None:
+    def __init__(self, old: AttentionDownsample, strided: bool) -> None:
         super().__init__()
         key, value, heads = old.key_dim, old.val_dim, old.num_heads
         k, v = (_of_heads(Affine.of(old.kv), heads, part) for part in _parts(key, value))
         make = Affine.pointwise if old.use_conv else Affine.linear
-        self.fewer = old.q.down
-        self.q, self.k, self.v = make(Affine.of(old.q.ln).scaled(old.scale)), make(k), make(v)
+        query = Affine.of(old.q.ln).scaled(old.scale)
+        skips = strided and _only_skips(old.q.down)
+        self.fewer = nn.Identity() if skips else old.q.down
+        self.q = _skipping(query, old) if skips else make(query)
+        self.k, self.v = make(k), make(v)
         self.attend = BiasedAttention(heads, _bias(old), old.proj, old.use_conv)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -96,10 +114,20 @@ def levit_attention(old: nn.Module) -> nn.Module | None:
     return LevitAttention(old) if _is_folded(old.qkv) else None
 
 
-def levit_downsample(old: nn.Module) -> nn.Module | None:
+def levit_downsample(old: nn.Module, *, strided: bool = False) -> nn.Module | None:
     """Build the attention that halves the map, under the same condition."""
     assert isinstance(old, AttentionDownsample)
-    return LevitDownsample(old) if _is_folded(old.kv) and _is_folded(old.q.ln) else None
+    return LevitDownsample(old, strided) if _is_folded(old.kv) and _is_folded(old.q.ln) else None
+
+
+def _only_skips(down: nn.Module) -> bool:
+    return down.kernel_size == 1 if isinstance(down, nn.AvgPool2d) else isinstance(down, Downsample) and not down.pool
+
+
+def _skipping(query: Affine, old: AttentionDownsample) -> nn.Module:
+    layer = query.pointwise()
+    layer.stride = (old.stride, old.stride)
+    return layer if old.use_conv else Skipping(layer, (old.resolution[0], old.resolution[1]))
 
 
 def _is_folded(layer: nn.Module) -> bool:

@@ -5,7 +5,8 @@ grouped once by their place in a patch (``patches.by_place``), with the fewer ch
 transformer, and stay (tokens, channels) matrices: a linear layer is one matrix product without reshapes. The 1x1
 convolutions at both ends become linear layers; gain and shift of every norm, the score's scale and, where the norms ask
 for it, the centring are folded into weights. ``apart`` makes q, k and v layers of their own: LiteRT's GPU delegate cuts
-no matrix (time on its CPU 0.98; AMD EPYC, 2026-11-21). Source: timm's MobileVitBlock (Mehta and Rastegari, arXiv:2110.02178).
+no matrix (time on its CPU 0.98; AMD EPYC, 2026-11-21).
+Source: timm's MobileVitBlock (Mehta and Rastegari, arXiv:2110.02178).
 Shapes: maps (N, C, H, W), H and W of any size (odd ones are resized, as in timm).
 """
 

@@ -45,6 +45,8 @@ RULES: Mapping[str, Rules] = {
         mobilevit.MobileVitV2Block: partial(separable_mobilevit, norm="mean"),
         efficientvit_msra.CascadedGroupAttention: partial(cascade, rows=True),
         shvit.SHSA: partial(single_head, norm="mean", rows=True),
+        levit.AttentionDownsample: partial(levit_downsample, strided=True),
+        efficientformer_v2.Attention2dDownsample: partial(downsample_attention, whole=True),
         Attention: plain_attention,
     },
     "coreml": {
