@@ -1,22 +1,24 @@
 """Open a produced file for its proof: with the format's own engine, or with a stand-in where that cannot run here.
 
-A Core ML package is evaluated operation by operation off a Mac; TensorRT builds engines on the device alone, so its
-ONNX file is run by ONNX Runtime; an ExecuTorch file for a phone's delegate has a twin for the CPU beside it, made of
-the same graph. The manifest says which it was, and how far that proves the file.
+A Core ML package is evaluated operation by operation off a Mac; TensorRT builds engines on the device alone, so
+elsewhere its ONNX file is run by ONNX Runtime; an ExecuTorch file for a phone's delegate has a twin for the CPU beside
+it, made of the same graph. The manifest says which it was, and how far that proves the file.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from edgevit.errors import UnsupportedError
+from edgevit.errors import EnvironmentFault, MissingDependencyError, UnsupportedError
 from edgevit.formats import Format, find_format
 from edgevit.manifest import GraphFile, StandIn
 from edgevit.registry import door
+from edgevit.runtime.engine_cache import EngineCache
 from edgevit.runtime.engines import Engine, EngineOptions, load_engine
 
 
@@ -80,7 +82,15 @@ def _coreml(target: Format, path: Path, graph: GraphFile) -> Opened:
 
 
 def _tensorrt(target: Format, path: Path, graph: GraphFile) -> Opened:
-    engine = load_engine("onnx", path, graph, EngineOptions())
+    """Run the engine that was built here; where none was, the ONNX file that engines are built of."""
+    bundle = path.absolute().parents[graph.file.count("/")]
+    if EngineCache(bundle).holds_any():  # TensorRT and CUDA are not even looked for before that
+        with contextlib.suppress(EnvironmentFault):  # what is there was built on another machine
+            return _own(target, path, graph)
+    try:
+        engine = load_engine("onnx", path, graph, EngineOptions())
+    except MissingDependencyError as exc:
+        raise EnvironmentFault(f"{exc}; or, on the bundle's device, type: edgevit build {bundle}") from exc
     return Opened(InPlace(engine, target.title), "graph-only", StandIn("ONNX Runtime", "executed"))
 
 

@@ -63,9 +63,17 @@ class EngineCache:
         self.folder = bundle.absolute().with_name(bundle.absolute().name + _FOLDER_SUFFIX)
 
     def find(self, key: EngineKey) -> Found | None:
-        """Return the newest engine that fits a model and this machine, however it was built."""
-        found = [f for record in self._records() if (f := _read(record)) and key.fits(f.record.get("key", {}))]
-        return max(found, key=lambda f: f.path.with_suffix(".json").stat().st_mtime_ns, default=None)
+        """Return the newest engine that fits a model and this machine, however it was built.
+
+        Records are looked through first: engines are large, boards are small, and one is enough.
+        """
+        newest_first = sorted(self._records(), key=_written_ns, reverse=True)
+        fitting = (record for record in newest_first if key.fits(_told(record).get("key", {})))
+        return next(filter(None, map(_read, fitting)), None)
+
+    def holds_any(self) -> bool:
+        """Tell whether anything was ever built here."""
+        return any(self._records())
 
     def exact(self, key: EngineKey) -> Found | None:
         """Return the engine of a whole key."""
@@ -145,13 +153,29 @@ def _cannot_write(path: Path, exc: OSError) -> EnvironmentFault:
     )
 
 
-def _read(record: Path) -> Found | None:
-    """Read an engine by its record, or None where either is absent, damaged, or of the other's kind."""
+def _written_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:  # another process took it away
+        return 0
+
+
+def _told(record: Path) -> dict[str, Any]:
+    """Return what a record says; nothing where it is damaged or no record."""
     try:
         told = json.loads(record.read_text(encoding="utf-8"))
-        path = record.with_suffix(".engine")
-        data = path.read_bytes()
-        same = len(data) == told["bytes"] and hashlib.sha256(data).hexdigest() == told["sha256"]
-        return Found(path, data, told) if same and isinstance(told["key"], dict) else None
+        return told if isinstance(told["key"], dict) else {}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
+
+
+def _read(record: Path) -> Found | None:
+    """Read an engine by its record, or None where either is absent, damaged, or of the other's kind."""
+    told, path = _told(record), record.with_suffix(".engine")
+    try:
+        if not told or path.stat().st_size != told.get("bytes"):
+            return None
+        data = path.read_bytes()
+        return Found(path, data, told) if hashlib.sha256(data).hexdigest() == told.get("sha256") else None
+    except OSError:
         return None

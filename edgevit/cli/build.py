@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from edgevit.runtime.engines.tensorrt_build import Built
 
 HELP = """Build the engine of a TensorRT bundle, on the device that will run it. It goes into BUNDLE.cache beside the
-bundle and serves this GPU and this TensorRT; built once, it is found again. The first build takes minutes.
+bundle and serves this GPU and this TensorRT; built once, it is found again. The first build takes minutes. An engine
+that answers the golden sample wrongly is refused.
 
   edgevit build levit_128s-tensorrt-fp16-jetson-orin-nano
   edgevit build levit_128s-tensorrt-fp16 --workspace 512       on a board with little memory
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         workspace_mb=args.workspace,
         timing_cache=args.timing_cache,
         force=args.force,
-        **({"most_rows": args.most_rows} if args.most_rows else {}),
+        most_rows=args.most_rows,
     )
     with console.progress() as progress:
         built: tuple[Built, ...] = door("edgevit.runtime.engines.tensorrt_build:build")(bundle, chosen, progress)
@@ -63,5 +64,12 @@ def run(args: argparse.Namespace) -> int:
     for one in built:
         how = "was there already" if one.reused else f"built in {one.seconds:.0f} s"
         console.say(f"{one.path}: {size_text(one.size_bytes)} for {one.gpu} and TensorRT {one.tensorrt}, {how}")
+        if one.golden_relative_error is not None:
+            allowed = bundle.manifest.golden["relative_tolerance"]
+            console.say(
+                f"  its answer to the golden sample is {one.golden_relative_error:.2g} off ({allowed:g} allowed)"
+            )
+        if one.note:
+            console.note(one.note)
     console.say(f"\nType: edgevit bench {args.bundle}")
     return 0

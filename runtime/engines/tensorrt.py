@@ -54,11 +54,19 @@ def here() -> Place:
     version = str(trt.__version__)
     if older(version, OLDEST):
         raise EnvironmentFault(
-            f"TensorRT {version} is older than {OLDEST}, the oldest that edgevit drives. "
-            "Type: trtexec --onnx=model.onnx, in the bundle's folder"
+            f"TensorRT {version} is older than {OLDEST}, the oldest that edgevit drives. {newer(OLDEST)}; or type the "
+            "trtexec command that stands in the bundle's manifest.json, under verification, file"
         )
     cuda = open_cudart()
     return Place(trt, version, cuda, cuda.gpu())
+
+
+def newer(version: str) -> str:
+    """Say how a newer TensorRT comes to a machine: a Jetson has the one of its JetPack, and pip brings it none."""
+    return (
+        f"TensorRT {version} comes to a Jetson with a newer JetPack, and elsewhere with: "
+        "pip install --upgrade 'edgevit[tensorrt]'"
+    )
 
 
 def logger_of(trt: Any) -> Any:
@@ -92,7 +100,11 @@ def load(path: Path, graph: GraphFile, options: EngineOptions) -> TensorrtEngine
             "Leave --precision out here, and give it to edgevit export."
         )
     place = here()
-    options.check_version("TensorRT", place.version, "tensorrt")
+    if options.minimum and older(place.version, options.minimum):
+        raise EnvironmentFault(
+            f"The bundle needs TensorRT {options.minimum} or newer; {place.version} is installed. "
+            f"{newer(options.minimum)}"
+        )
     bundle = bundle_of(path, graph)
     cache, key = EngineCache(bundle), place.key(sha256_of(path))
     found = cache.find(key)
@@ -102,15 +114,20 @@ def load(path: Path, graph: GraphFile, options: EngineOptions) -> TensorrtEngine
             f"{bundle.name} has no engine for {place.gpu.name} and TensorRT {place.version} yet"
             f"{f' ({why})' if why else ''}. Type: edgevit build {bundle}"
         )
+    types = found.record["key"].get("precision") or "types of the file"
+    return open_engine(place, found.data, graph, bundle, types)
+
+
+def open_engine(place: Place, data: bytes, graph: GraphFile, bundle: Path, types: str) -> TensorrtEngine:
+    """Open a serialised engine of a bundle's graph; ``types`` are for people to read."""
     logger = logger_of(place.trt)
     runtime = place.trt.Runtime(logger)
-    engine = runtime.deserialize_cuda_engine(found.data)
+    engine = runtime.deserialize_cuda_engine(data)
     if engine is None:
         raise EngineError(
             f"TensorRT {place.version} refuses the engine of {bundle.name}: {logger.last()}. "
             f"Type: edgevit build {bundle} --force"
         )
-    types = found.record["key"].get("precision") or "types of the file"
     text = f"TensorRT {place.version}, {place.gpu.name}, {types}"
     return TensorrtEngine(place, logger, runtime, engine, graph, text)
 
@@ -175,6 +192,11 @@ class TensorrtEngine:
             value = inputs[port.name]
             if port.varies and not self._context.set_input_shape(port.name, value.shape):
                 raise EngineError(f"TensorRT does not take the shape {value.shape}: {self._logger.last()}.")
+            if not np.can_cast(value.dtype, port.dtype, "same_kind"):
+                raise EngineError(
+                    f"The engine takes '{port.name}' as {port.dtype}; it was given {value.dtype}. "
+                    "Prepare the picture as the bundle's manifest says."
+                )
             np.copyto(port.pair.view(value.shape, port.dtype), value, casting="same_kind")
             self._cuda.to_device(port.pair, value.size * port.dtype.itemsize, self._stream)
         if not self._context.execute_async_v3(self._stream):

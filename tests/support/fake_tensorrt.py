@@ -1,7 +1,8 @@
 """Stand in for the documented interface of TensorRT 8.5 to 11: what is strict there is strict here.
 
 An engine is the ONNX file with a header, and running it is ONNX Runtime on the memory at the addresses that were set.
-``made`` is what the last builder was told.
+``made`` is what the last builder was told. ``skew`` spoils every answer by a factor; ``refuses`` and ``no_context`` are
+faults of their own.
 """
 
 from __future__ import annotations
@@ -228,7 +229,7 @@ def module(version: str, cuda: Any) -> types.ModuleType:
             cuda.fake_flush()  # what was queued before runs before
             inputs = {i.name: self._array(i.name) for i in self._engine.session.get_inputs()}
             for name, value in zip(self._engine.outputs, self._engine.session.run(None, inputs), strict=True):
-                self._array(name)[...] = value
+                self._array(name)[...] = value * getattr(trt, "skew", 1.0)
             return True
 
         def _array(self, name: str) -> Any:
