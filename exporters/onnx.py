@@ -18,6 +18,7 @@ from edgevit.progress import step
 
 from .quiet import converting
 from .recipe import Converted, Job, Tensor, Traced
+from .room import ask_for_room
 from .versions import versions
 
 FILE = "model.onnx"
@@ -210,6 +211,7 @@ def fold(path: Path) -> None:
     settings = ort.SessionOptions()
     settings.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     settings.optimized_model_filepath = str(folded)
+    ask_for_room(path.parent, path.stat().st_size)
     settings.log_severity_level = _SILENT
     try:
         ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])

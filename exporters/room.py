@@ -1,6 +1,7 @@
 """Make sure of room on the disk where a tool's own writer cannot be trusted to say that there is none.
 
-LiteRT's converter ends the whole process when its output is full, and OpenVINO's says "iostream error" whatever it was.
+LiteRT's converter ends the whole process when its output is full, ONNX Runtime says "Protobuf serialization failed",
+and OpenVINO "iostream error", whatever it was.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from edgevit.errors import ConversionError, InputError, MissingDependencyError, 
 from edgevit.exporters import EXPORTERS, quiet
 from edgevit.exporters.coreml_compress import compress
 from edgevit.exporters.metadata import native_metadata
+from edgevit.exporters.onnx import fold
 from edgevit.exporters.recipe import Job, Traced
 from edgevit.exporters.trace import trace
 from edgevit.formats import FORMATS
@@ -233,6 +234,14 @@ def test_openvinos_iostream_error_is_asked_of_the_disk(
     with pytest.raises(OSError, match="No space left") as passed:
         EXPORTERS.load("openvino").convert(traced, job(tmp_path, "openvino"))
     assert passed.value.errno == errno.ENOSPC
+
+
+def test_onnx_runtimes_writer_is_not_let_near_a_full_disk(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    (tmp_path / "model.onnx").write_bytes(b"never read")
+    Path(tmp_path, "room").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        fold(tmp_path / "model.onnx")
 
 
 def test_litert_is_not_let_near_a_full_disk(traced: Traced, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
