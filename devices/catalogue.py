@@ -44,6 +44,12 @@ def load_file(path: str | os.PathLike[str]) -> Device:
             f"The device file '{file}' cannot be read: {exc.strerror or exc}. "
             f"Expected a TOML file. Type: edgevit devices to list the devices that are known by name"
         ) from exc
+    shipped = _shipped().get(file.stem)
+    if shipped is not None and shipped.read_bytes() != content:
+        raise InputError(
+            f"The device file '{file}' has the name of a device that ships with edgevit, and other facts; bundles keep "
+            f"the name alone. Expected a name of its own. Type: mv {file} {file.with_name('my-' + file.name)}"
+        )
     return _filled(read_device(content, file.stem, str(file)))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgevit.errors import BadOutputError, EdgevitError
+from edgevit.errors import BadOutputError, EdgevitError, reason
 from edgevit.manifest import GraphFile, Manifest
 from edgevit.models import ModelDef
 from edgevit.progress import Progress, step
@@ -137,8 +137,9 @@ def _placement(
             found = placement.place_files(
                 target.format.name, target.precision, files, device=target.device, notes=made["main"].notes
             )
-        except EdgevitError as fault:
-            return {}, (f"where the operators run could not be told: {fault}",)
+        except Exception as fault:  # whatever it is, the file is proven all the same
+            told = str(fault) if isinstance(fault, EdgevitError) else f"{type(fault).__name__}: {reason(fault)}"
+            return {}, (f"where the operators run could not be told: {told}",)
     return placement.summary(found), ()
 
 

@@ -113,12 +113,15 @@ def picture_text(image: ImageSpec) -> str:
 
 
 def placement_texts(placement: Mapping[str, Any]) -> list[str]:
-    """Say in a line a unit how many operators run where, and what falls back."""
+    """Say in a line a unit how many operators run where; "falls back" only of the unit that the bundle is meant for."""
     lines = []
     for view in placement.get("views", ()):
         places = ", ".join(f"{count} on {where}" for where, count in view["places"].items())
-        back = ", ".join(f"{op['count']} {op['op']}" for op in view["fallbacks"])
-        lines.append(f"{view['unit']} ({view['basis']}): {places}" + (f"; falls back: {back}" if back else ""))
+        left = ", ".join(f"{op['count']} {op['op']}" for op in view["fallbacks"])
+        decides = view.get("decides", True)
+        unit = view["unit"] if decides else f"{view['unit']}, should the app not ask for another unit"
+        told = f"; {'falls back' if decides else 'it would leave'}: {left}" if left else ""
+        lines.append(f"{unit} ({view['basis']}): {places}{told}")
     return lines
 
 

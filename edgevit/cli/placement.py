@@ -24,7 +24,7 @@ _LONGEST_NAMES = 44
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("bundle", metavar="BUNDLE", help="a bundle's folder or .zip")
-    parser.add_argument("--device", metavar="D", help="another device than the one it was exported for")
+    parser.add_argument("--device", metavar="D", help="another device, by name or by a .toml of your own")
     parser.add_argument("--provider", metavar="P", help="ask ONNX Runtime for one of its providers, such as cuda")
     parser.add_argument("--fail-on-fallback", action="store_true", help="exit with 1 if an operator falls back")
 
@@ -40,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
             _show(view, several=len({v.graph for v in found.views}) > 1)
         if not found.falls_back:
             console.say("Nothing falls back.")
+    if found.note:
+        console.note(f"edgevit: {found.note}")
     if found.falls_back:
         console.note(f"edgevit: {path} falls back: {found.sentence()}.")
     return 1 if found.falls_back and args.fail_on_fallback else 0

@@ -1,7 +1,8 @@
 """See what ONNX Runtime makes of a file: fusions, and the provider that ran each node, in one run on zeros.
 
 Executed: the graph is the one that the runtime saves after optimising it as it does for every session, the provider is
-read from its own profile. Nothing falls back on the CPU; with another provider, every node that the CPU ran does.
+read from its own profile. Nothing falls back on the CPU; with another provider, every node that the CPU ran does, those
+that ONNX Runtime added there included.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ CPU = "CPUExecutionProvider"
 _SUFFIX = "ExecutionProvider"
 _SILENT = 4
 _KERNEL = "_kernel_time"
+_ADDED = "added by ONNX Runtime"
 
 Ran = Mapping[tuple[str, str], str]
 """(name, operator) -> provider, as the profile has it."""
@@ -43,7 +45,7 @@ def look(subject: Subject) -> tuple[View, ...]:
     homes, constant = homes_of(file, made), constant_nodes(file)
     known = {id(home) for home in homes.values()}
     ops = [_fate(node, homes.get(node.outputs), ran, wanted, constant) for node in file.nodes]
-    ops += [_row(node, node, ran, wanted, "added by ONNX Runtime") for node in made.nodes if id(node) not in known]
+    ops += [_row(node, node, ran, wanted, _ADDED) for node in made.nodes if id(node) not in known]
     told = (
         f"ONNX Runtime {release} on {platform.machine()}: {len(file.nodes)} nodes in the file, {len(made.nodes)} after "
         "its optimiser, which fuses for the processor that it stands on",
@@ -118,8 +120,9 @@ def _row(node: Node, home: Node, ran: Ran, wanted: str, why: str) -> Op:
     everybody = set(ran.values())
     alone = next(iter(everybody)) if len(everybody) == 1 else ""
     provider = ran.get((home.name, home.kind.rpartition(".")[2]), alone)
-    falls_back = bool(provider) and provider != wanted and node is not home
-    why = f"{_short(wanted)} did not take it" if falls_back else why
+    falls_back = bool(provider) and provider != wanted
+    if falls_back:
+        why = f"{_ADDED}, outside {_short(wanted)}" if why == _ADDED else f"{_short(wanted)} did not take it"
     return Op(_told(node.kind), _short(provider) or "not seen", "executed", why, falls_back, node.name)
 
 

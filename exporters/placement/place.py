@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from edgevit.bundle import Bundle, open_bundle
 from edgevit.devices import Device, load_device
-from edgevit.errors import UnsupportedError
+from edgevit.errors import EdgevitError, EngineError, UnknownNameError, UnsupportedError, reason
 from edgevit.formats import FORMATS, find_format
 from edgevit.manifest import GraphFile
 from edgevit.registry import Registry
@@ -29,16 +29,32 @@ def place(bundle: Bundle | str | Path, *, device: str | Device | None = None, pr
     """
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     manifest = opened.manifest
-    wanted = device if device is not None else manifest.device
+    facts, unknown = _facts(device, manifest.device)
     files = {name: (opened.graph_file(name), graph) for name, graph in manifest.graphs.items()}
-    return place_files(
+    found = place_files(
         manifest.format,
         manifest.precision,
         files,
-        device=load_device(wanted) if isinstance(wanted, str) else wanted,
+        device=facts,
         provider=provider,
         notes=manifest.verification.get("file") or {},
     )
+    return replace(found, note=unknown)
+
+
+def _facts(named: str | Device | None, kept: str | None) -> tuple[Device | None, str]:
+    """Return the device that is named, else the bundle's own; where nobody here knows that one, none, and say so."""
+    if named is not None:
+        return (load_device(named) if isinstance(named, str) else named), ""
+    if kept is None:
+        return None, ""
+    try:
+        return load_device(kept), ""
+    except UnknownNameError:
+        return None, (
+            f"The bundle was exported for '{kept}', a device that does not ship with edgevit, and is placed without "
+            f"its facts. Give its file: --device {kept}.toml"
+        )
 
 
 def place_files(
@@ -58,5 +74,18 @@ def place_files(
     views: list[View] = []
     for name, (path, graph) in files.items():
         subject = Subject(path, graph, precision, device, provider, notes or {})
-        views += [replace(view, graph=name) for view in look(subject)]
+        views += [replace(view, graph=name) for view in _looked(look, subject)]
     return Placement(target.name, precision, device.slug if device else None, tuple(views))
+
+
+def _looked(look: Callable[[Subject], tuple[View, ...]], subject: Subject) -> tuple[View, ...]:
+    """Look, and translate what engines and their private doors raise."""
+    try:
+        return look(subject)
+    except (EdgevitError, MemoryError):
+        raise
+    except Exception as exc:
+        raise EngineError(
+            f"Where the operators of {subject.path.name} run could not be told: {type(exc).__name__}: {reason(exc)}. "
+            "The file itself may be well: edgevit verify BUNDLE runs it"
+        ) from exc

@@ -108,6 +108,8 @@ class Placement:
     precision: str
     device: str | None
     views: tuple[View, ...]
+    note: str = ""
+    """What a reader must know of the whole, such as a device whose facts are not here."""
 
     @property
     def fallbacks(self) -> tuple[Op, ...]:
@@ -134,6 +136,7 @@ class Placement:
             "format": self.format,
             "precision": self.precision,
             "device": self.device,
+            "note": self.note,
             "falls_back": self.falls_back,
             "views": [{**_brief(view), "ops": [op.to_dict() for op in view.ops]} for view in self.views],
         }

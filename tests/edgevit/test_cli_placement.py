@@ -13,6 +13,8 @@ from tflite_files import Node, Tensor, constant, save
 
 from edgevit.bundle import Bundle
 from edgevit.cli import main
+from edgevit.cli.info import placement_texts
+from edgevit.exporters.placement import place, summary
 from edgevit.manifest import GraphFile
 from edgevit.spec import TensorSpec
 
@@ -123,3 +125,23 @@ def test_long_names_are_cut_in_the_table_and_whole_in_json(tmp_path: Path, capsy
     assert name not in capsys.readouterr().out
     assert main(["placement", path, "--json"]) == 0
     assert name in capsys.readouterr().out
+
+
+def test_info_says_falls_back_only_of_the_unit_that_decides(leaving: Bundle) -> None:
+    """The rules of the phone's GPU take what XNNPACK leaves, so nothing of that bundle falls back."""
+    phone = placement_texts(summary(place(leaving, device="pixel-8")))
+    assert phone[0].startswith("XNNPACK, should the app not ask for another unit (executed)")
+    assert phone[0].endswith("it would leave: 1 STRIDED_SLICE")
+    assert "falls back" not in " ".join(phone)
+    (board,) = placement_texts(summary(place(leaving, device="raspberry-pi-5")))
+    assert board.startswith("XNNPACK (executed)")
+    assert board.endswith("falls back: 1 STRIDED_SLICE")
+
+
+def test_a_device_that_nobody_knows_is_asked_for_by_its_file(tmp_path: Path, capsys: Capture) -> None:
+    content = onnx_files.mean_classifier(tmp_path / "made.onnx").read_bytes()
+    bundle = tiny_bundles.write(tmp_path / "own", content=content, device="my-board")
+    assert main(["placement", str(bundle.path), "--fail-on-fallback"]) == 0
+    out, err = capsys.readouterr()
+    assert "Nothing falls back." in out
+    assert "--device my-board.toml" in err

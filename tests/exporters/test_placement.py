@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import executorch_files
 import numpy as np
@@ -16,7 +19,8 @@ from hypothesis import strategies as st
 
 import edgevit
 from edgevit.bundle import Bundle, open_bundle
-from edgevit.errors import BundleError, ChecksumError, SchemaError, UnknownNameError
+from edgevit.devices import load_device, load_file
+from edgevit.errors import BundleError, ChecksumError, EngineError, InputError, SchemaError, UnknownNameError
 from edgevit.exporters.placement import Op, Placement, View, place, place_files, summary
 from edgevit.exporters.placement.place import PLACERS
 from edgevit.formats import FORMATS
@@ -62,6 +66,64 @@ def test_another_device_can_be_named_and_an_unknown_one_is_answered(sealed: Bund
     assert place(sealed, device="raspberry-pi-5").device == "raspberry-pi-5"
     with pytest.raises(UnknownNameError, match="raspberry-pi-5"):
         place(sealed, device="raspbery-pi-5")
+
+
+def own_device(path: Path) -> Path:
+    """Write the facts of a board that does not ship: a Raspberry Pi 5 under another name."""
+    facts = resources.files("edgevit.devices").joinpath("raspberry-pi-5.toml").read_bytes()
+    path.write_bytes(facts.replace(b"Raspberry Pi 5", b"My board", 1))
+    return path
+
+
+def test_a_bundle_for_a_device_that_does_not_ship_is_placed_and_the_file_asked_for(tmp_path: Path) -> None:
+    content = onnx_files.mean_classifier(tmp_path / "made.onnx").read_bytes()
+    bundle = tiny_bundles.write(tmp_path / "bundle", content=content, device="my-board")
+    found = place(bundle)
+    assert found.device is None
+    assert found.views == place(bundle, device="host").views
+    assert "'my-board'" in found.note
+    assert found.note.endswith("--device my-board.toml")
+    given = place(bundle, device=str(own_device(tmp_path / "my-board.toml")))
+    assert (given.device, given.note) == ("my-board", "")
+
+
+def test_a_device_file_cannot_pass_for_a_shipped_one(tmp_path: Path) -> None:
+    """A manifest keeps the name alone: under a shipped name it would be read with other facts."""
+    with pytest.raises(InputError, match=r"pixel-8\.toml' has the name of a device that ships.*my-pixel-8\.toml"):
+        load_file(own_device(tmp_path / "pixel-8.toml"))
+    copy = tmp_path / "raspberry-pi-5.toml"
+    copy.write_bytes(resources.files("edgevit.devices").joinpath(copy.name).read_bytes())
+    assert load_file(copy) == load_device("raspberry-pi-5")
+
+
+def raising(fault: Exception) -> Callable[..., Any]:
+    def broken(*_: object) -> Any:
+        raise fault
+
+    return broken
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("not so"), AttributeError("_get_ops_details"), IndexError("7")])
+def test_a_foreign_fault_of_the_look_is_told_in_words(
+    sealed: Bundle, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    monkeypatch.setattr("edgevit.exporters.placement.onnx.homes_of", raising(fault))
+    with pytest.raises(EngineError, match=f"could not be told: {type(fault).__name__}: {fault}") as caught:
+        place(sealed)
+    assert caught.value.__cause__ is fault
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", [KeyError("outputs"), MemoryError(), EngineError("no such provider")])
+def test_a_fault_of_the_look_costs_no_proven_export(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    monkeypatch.setattr("edgevit.exporters.placement.onnx.homes_of", raising(fault))
+    made = edgevit.export(small_nets.model_def(), format="onnx", out=tmp_path / "bundle")
+    assert made.manifest.placement == {}
+    (note,) = [n for n in made.manifest.verification["notes"] if "operators run" in n]
+    assert str(fault) in note
+    assert type(fault).__name__ in note or isinstance(fault, EngineError)
 
 
 OPS = st.builds(

@@ -75,7 +75,11 @@ def test_another_provider_that_leaves_nodes_falls_back(tmp_path: Path) -> None:
     placement = placed(fusing(tmp_path / "model.onnx"), provider="azure")
     assert placement.falls_back
     assert {op.where for op in placement.fallbacks} == {"CPU"}
-    assert {op.why for op in placement.fallbacks} == {"Azure did not take it"}
+    (view,) = placement.views
+    added = [op for op in view.ops if op.why.startswith("added by ONNX Runtime")]
+    assert added, "ONNX Runtime lays the picture out anew around this convolution"
+    assert all(op.falls_back for op in added), "what the CPU runs falls back, whoever put it there"
+    assert {op.why for op in placement.fallbacks} == {"Azure did not take it", "added by ONNX Runtime, outside Azure"}
     assert "will not run on Azure" in placement.sentence()
     assert not placed(fusing(tmp_path / "model.onnx"), provider="cpu").falls_back
 
