@@ -1,7 +1,7 @@
 """Compare the kinds of int8 that each format has, on the shipped model: what exporters/quantize.py chose, and why.
 
-Accuracy on held-out renders, all model files and latency as ratios to the same format in fp32. One process an engine
-would be fairer to the milliseconds (edgevit bench); the ratios here are of one session, the kinds taking turns.
+Accuracy on held-out renders; size of all model files and time as ratios to the same format in fp32, the kinds taking
+turns on one thread each. Core ML, ExecuTorch and TensorRT have one kind each: what their devices run, so no choice.
 
     python -m benchmarks.int8_kinds [--count 2000]
 """
@@ -13,7 +13,7 @@ import contextlib
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -25,13 +25,14 @@ from edgevit.errors import EdgevitError
 from edgevit.exporters import EXPORTERS, quantize
 from edgevit.exporters.pictures import built_in
 from edgevit.exporters.quiet import quiet
-from edgevit.exporters.recipe import Converted, Job, Traced
+from edgevit.exporters.recipe import Job, Traced
 from edgevit.exporters.trace import trace
 from edgevit.formats import FORMATS
 from edgevit.kernels import normalise
 from edgevit.manifest import GraphFile
 from edgevit.models import create_model
 from edgevit.runtime.engines import Engine, EngineOptions, load_engine, run_batch
+from edgevit.spec import ImageSpec
 
 ROUNDS = 40
 Pixels = npt.NDArray[np.uint8]
@@ -94,38 +95,64 @@ KINDS: dict[str, Callable[[], dict[str, Any]]] = {
 }
 
 
-def measure(name: str, kind: str, made: Converted, job: Job, pixels: Pixels, truth: list[int]) -> tuple[str, ...]:
-    """Return a row: accuracy, size, milliseconds."""
+@dataclass(frozen=True)
+class Kind:
+    """Hold one file, open, with what it takes and weighs."""
+
+    name: str
+    engine: Engine
+    graph: GraphFile
+    image: ImageSpec
+    size_bytes: int
+
+    def answer(self, picture: Pixels) -> npt.NDArray[np.float32]:
+        return run_batch(self.engine, self.graph, normalise(picture, self.image))
+
+
+def opened(name: str, kind: str, traced: Traced, job: Job) -> Kind | str:
+    """Export one kind into a folder of its own and open it; a converter that gives up is told, not raised."""
+    job.folder.mkdir()
+    with chosen(name, kind) if kind != "fp32" else contextlib.nullcontext(), quiet():
+        try:
+            made = EXPORTERS.load(name).convert(traced, job)
+        except EdgevitError as exc:
+            return str(exc).splitlines()[0][:80]
     graph = GraphFile(made.file, "main", made.inputs, made.outputs, "executed")
     engine = load_engine(FORMATS[name].engine, job.folder / made.file, graph, EngineOptions(threads=1))
-    image = replace(job.spec.image, layout=made.layout)
-    right = 0
-    for picture, label in zip(pixels, truth, strict=True):
-        right += int(run_batch(engine, graph, normalise(picture, image))[0].argmax()) == label
-    size = sum(file.stat().st_size for file in job.folder.iterdir())
-    return name, kind, f"{right / len(truth):.2%}", f"{size / 1e6:.3f}", f"{timed(engine, graph, pixels[0], image):.2f}"
+    size_bytes = sum(file.stat().st_size for file in job.folder.iterdir())
+    return Kind(kind, engine, graph, replace(job.spec.image, layout=made.layout), size_bytes)
 
 
-def timed(engine: Engine, graph: GraphFile, picture: Pixels, image: Any) -> float:
-    """Return the median milliseconds of one run."""
-    tensor, times = normalise(picture, image), []
+def latencies_ms(kinds: list[Kind], picture: Pixels) -> dict[str, float]:
+    """Return the median milliseconds of one run of each, the kinds taking turns."""
+    tensors = [normalise(picture, kind.image) for kind in kinds]
+    times: dict[str, list[float]] = {kind.name: [] for kind in kinds}
     for _ in range(ROUNDS):
-        began = time.perf_counter()
-        run_batch(engine, graph, tensor)
-        times.append(1e3 * (time.perf_counter() - began))
-    return float(np.median(times))
+        for kind, tensor in zip(kinds, tensors, strict=True):
+            began = time.perf_counter()
+            run_batch(kind.engine, kind.graph, tensor)
+            times[kind.name].append(1e3 * (time.perf_counter() - began))
+    return {name: float(np.median(taken)) for name, taken in times.items()}
 
 
-def row(name: str, kind: str, traced: Traced, job: Job, pixels: Pixels, truth: list[int]) -> tuple[str, ...]:
-    """Export one kind into a folder of its own and measure it; a converter that gives up is a row too."""
-    with tempfile.TemporaryDirectory() as folder:
-        this = replace(job, precision="fp32" if kind == "fp32" else "int8", folder=Path(folder))
-        with chosen(name, kind) if kind != "fp32" else contextlib.nullcontext(), quiet():
-            try:
-                made = EXPORTERS.load(name).convert(traced, this)
-            except EdgevitError as exc:
-                return name, kind, str(exc).splitlines()[0][:80], "", ""
-        return measure(name, kind, made, this, pixels, truth)
+def rows(name: str, traced: Traced, job: Job, pixels: Pixels, truth: list[int], folder: Path) -> Iterator[list[str]]:
+    """Yield the rows of one format: those that gave up first."""
+    kinds: list[Kind] = []
+    for place, kind in enumerate(["fp32", *KINDS[name]()]):
+        precision = "fp32" if kind == "fp32" else "int8"
+        made = opened(name, kind, traced, replace(job, precision=precision, folder=folder / str(place)))
+        if isinstance(made, str):
+            yield [name, kind, made, "", ""]
+        else:
+            kinds.append(made)
+    taken = latencies_ms(kinds, pixels[0])
+    for made in kinds:
+        right = sum(
+            int(made.answer(picture)[0].argmax()) == label for picture, label in zip(pixels, truth, strict=True)
+        )
+        share = made.size_bytes / kinds[0].size_bytes
+        time_share = taken[made.name] / taken[kinds[0].name]
+        yield [name, made.name, f"{right / len(truth):.2%}", f"{share:.2f}", f"{time_share:.2f}"]
 
 
 def main() -> None:
@@ -141,11 +168,12 @@ def main() -> None:
         graph = model.graphs["main"]
         traced = {name: trace("main", graph, name, batch=1, dynamic=False) for name in KINDS}
     calibration = built_in(model.spec, most=quantize.CALIBRATION_COUNT, split="calibration")
-    print("| format | kind | accuracy | MB | ms |\n|---|---|---|---|---|")
+    print("| format | kind | accuracy | size / fp32's | time / fp32's |\n|---|---|---|---|---|")
     for name in [arguments.format] if arguments.format else sorted(KINDS):
         job = Job(FORMATS[name], "int8", model.spec, Path(), calibration=calibration, model=model.name)
-        for kind in ["fp32", *KINDS[name]()]:
-            print("|", " | ".join(row(name, kind, traced[name], job, pixels, list(test.truth or ()))), "|", flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            for cells in rows(name, traced[name], job, pixels, list(test.truth or ()), Path(folder)):
+                print("|", " | ".join(cells), "|", flush=True)
 
 
 if __name__ == "__main__":
