@@ -18,6 +18,7 @@ import edgevit
 from edgevit.errors import RefusedError
 from edgevit.exporters import tensorrt
 from edgevit.exporters.half import LARGEST_HALF
+from edgevit.exporters.onnx_peaks import _largest
 from edgevit.models import ModelDef
 from edgevit.pictures import write_picture
 
@@ -108,3 +109,11 @@ def test_a_value_that_fp16_cannot_hold_refuses_the_export(
     (gate,) = (g for g in report["gates"] if g["name"] == "largest value inside")
     assert gate["value"] > LARGEST_HALF
     assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "largest"),
+    [([1.0, -3.0], 3.0), ([-np.inf, 2.0], 2.0), ([np.inf, np.nan, -7e4], 7e4), ([np.nan], 0.0), ([], 0.0)],
+)
+def test_the_largest_value_is_of_what_is_finite(numbers: list[float], largest: float) -> None:
+    assert _largest(np.array(numbers, np.float32)) == largest
