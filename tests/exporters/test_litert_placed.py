@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,12 +27,19 @@ from edgevit.runtime.engines.litert import load
 REFUSED = {"GATHER_ND", "BROADCAST_TO"}
 
 
-def made(model: ModelDef, precision: str, folder: Path) -> tuple[Path, GraphFile]:
-    """Convert a model at batch one."""
+def made(model: ModelDef, folder: Path) -> dict[str, tuple[Path, GraphFile]]:
+    """Convert a model at batch one: precision -> file. The slow converter runs once, as all of them begin with it."""
     traced = trace("main", model.graphs["main"], "litert", batch=1, dynamic=False)
-    converted = litert.convert(traced, Job(FORMATS["litert"], precision, model.spec, folder, model=model.name))
+    job = Job(FORMATS["litert"], "fp32", model.spec, folder, model=model.name)
+    converted = litert.convert(traced, job)
     graph = GraphFile(converted.file, "main", converted.inputs, converted.outputs, "executed")
-    return folder / converted.file, graph
+    files = {"fp32": (folder / converted.file, graph)}
+    for precision in ("fp16", "int8"):
+        path = folder / f"{precision}.tflite"
+        shutil.copy(folder / converted.file, path)
+        litert._shrink(path, replace(job, precision=precision))
+        files[precision] = (path, graph)
+    return files
 
 
 def placed(made_: tuple[Path, GraphFile], precision: str, device: str) -> Placement:
@@ -44,27 +53,27 @@ def highest_rank(path: Path, graph: GraphFile) -> int:
     return max(len(value.shape) for op in operators for value in (*op.inputs, *op.outputs))
 
 
-def check(model: ModelDef, precision: str, folder: Path) -> None:
-    file = made(model, precision, folder)
-    phone = placed(file, precision, "pixel-8")
-    graphics = phone.views[1]
-    assert graphics.decides
-    assert not phone.falls_back, phone.sentence()
-    assert graphics.places() == {"GPU": len(graphics.ops)}
-    assert not REFUSED & {op.kind for op in graphics.ops}
-    assert highest_rank(*file) <= 4
-    assert not placed(file, precision, "raspberry-pi-5").falls_back
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
-def test_the_shipped_model_runs_whole_on_a_gpu_and_on_xnnpack(precision: str, tmp_path: Path) -> None:
-    check(edgevit.create_model("shvit_shapes"), precision, tmp_path)
+def check(model: ModelDef, folder: Path) -> None:
+    for precision, file in made(model, folder).items():
+        phone = placed(file, precision, "pixel-8")
+        graphics = phone.views[1]
+        assert graphics.decides
+        assert not phone.falls_back, (precision, phone.sentence())
+        assert graphics.places() == {"GPU": len(graphics.ops)}
+        assert not REFUSED & {op.kind for op in graphics.ops}
+        assert highest_rank(*file) <= 4
+        board = placed(file, precision, "raspberry-pi-5")
+        assert not board.falls_back, (precision, board.sentence())
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_the_shipped_model_runs_whole_on_a_gpu_and_on_xnnpack(tmp_path: Path) -> None:
+    check(edgevit.create_model("shvit_shapes"), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "name",
     [
@@ -78,9 +87,8 @@ def test_the_shipped_model_runs_whole_on_a_gpu_and_on_xnnpack(precision: str, tm
         "timm/deit_tiny_patch16_224",
     ],
 )
-def test_each_family_runs_whole_on_a_gpu_and_on_xnnpack(name: str, precision: str, tmp_path: Path) -> None:
-    """An fp16 file is the fp32 one with its weights behind DEQUANTIZE: what holds for it holds for both."""
-    check(edgevit.create_model(name, "random"), precision, tmp_path)
+def test_each_family_runs_whole_on_a_gpu_and_on_xnnpack(name: str, tmp_path: Path) -> None:
+    check(edgevit.create_model(name, "random"), tmp_path)
 
 
 BOX = st.tuples(st.integers(1, 3), st.integers(3, 5), st.sampled_from([32, 64]), st.sampled_from([32, 128]))
