@@ -44,8 +44,8 @@ KINDS: Mapping[tuple[str, str], Kind] = {
     ("executorch", "int8"): Kind("static-pt2e", True),
     ("tensorrt", "int8"): Kind("static-qdq-symmetric", True),
 }
-"""Where a format has several kinds the choice was measured: shipped weights, 2,000 held-out renders (fp32: 98.60 %), time
-as a share of fp32's on one thread, the kinds taking turns, AMD EPYC, 2026-11-21, python -m benchmarks.int8_kinds:
+"""Where a format has several kinds the choice was measured: shipped weights, 2,000 held-out renders (fp32: 98.60 %),
+time as a share of fp32's on one thread, in turns, AMD EPYC, 2026-11-21, python -m benchmarks.int8_kinds:
 
 * litert: dynamic range of the large layers 98.55 %, 0.78; of all layers 98.60 %, 1.32; static 98.40 %, 1.19.
 * onnx: static u8s8 98.70 %, 1.23; s8s8 the same at 2.49; percentile ranges 98.50 %, 1.08.
