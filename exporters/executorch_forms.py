@@ -144,7 +144,8 @@ def mean(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
         averaged = walk.emit(_A.mean.dim, args[0], [2, 3], True)
     else:
         kept = [d for d in range(1, len(sizes)) if d not in dims]
-        turned = walk.emit(_A.permute.default, args[0], [0, *kept, *dims])
+        order = [0, *kept, *dims]
+        turned = args[0] if order == sorted(order) else walk.emit(_A.permute.default, args[0], order)
         flat = [sizes[0], math.prod(sizes[d] for d in kept), math.prod(sizes[d] for d in dims), 1]
         averaged = walk.emit(_A.mean.dim, walk.emit(_A.reshape.default, turned, flat), [2, 3], True)
     return walk.emit(_A.reshape.default, averaged, shape(node))

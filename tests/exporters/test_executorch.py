@@ -27,6 +27,7 @@ from edgevit.exporters.executorch_forms import FORMS
 from edgevit.exporters.executorch_half import half_filters
 from edgevit.exporters.executorch_lean import lean_lowering
 from edgevit.exporters.executorch_passes import suited
+from edgevit.exporters.executorch_spared import has_work, writes_in_place
 from edgevit.exporters.placement import place_files
 from edgevit.exporters.quiet import quiet
 from edgevit.exporters.recipe import Converted, Job, Traced
@@ -102,6 +103,7 @@ CASES: dict[str, tuple[Function, torch.Tensor, torch.Tensor | None, str]] = {
     "SiLU in place": (lambda x: F.silu(x + 1, inplace=True), X, None, "silu"),
     "constants": (lambda x, c: x + c[:, [2, 0]].softmax(-1)[0, 1], X, numbers(3, 4), "index"),
     "numbers": (lambda x: (x + 3) * 0.5 / 7 - 1, X, None, ""),
+    "mean of the last two": (lambda x: x.mean((1, 2), keepdim=True), TOKENS, None, "permute"),
     "unit length": (lambda x: F.normalize(x, dim=-1), X, None, "vector_norm"),
     "length": (lambda x: x.norm(dim=-1), X, None, "vector_norm"),
     "GELU by tanh": (lambda x: F.gelu(x, approximate="tanh"), X, None, "gelu"),
@@ -283,13 +285,36 @@ def test_weights_lie_in_the_file_as_short_as_they_are(files: Files) -> None:
     assert sizes["int8"] <= 0.6 * sizes["fp32"]
 
 
+class Motley(nn.Module):
+    """Give nearly every pass that may be left out something to do: numbers, types, views, lines, pools, in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.line = nn.Conv2d(3, 4, 3, padding=1), nn.Conv1d(4, 4, 3)
+        self.slope = nn.PReLU(4)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        x = self.first(image).add_(1).relu_()
+        x = self.slope(F.hardtanh(F.max_pool2d(x, 2)))
+        x = F.interpolate(x, scale_factor=2.0, mode="bilinear")
+        x = self.line(torch.cat((x, x, x - 2, x * x, x / 3, x), 2).flatten(2))
+        count = (x > 0).sum((1, 2))
+        answer: torch.Tensor = (x.mean(2) + count[:, None] * 0.25).t().contiguous().t() @ torch.eye(4)
+        return answer
+
+
 @pytest.mark.slow
-def test_the_shortcuts_change_no_byte(tmp_path: Path) -> None:
+@pytest.mark.parametrize("module", [None, Motley().eval()], ids=["small", "motley"])
+def test_the_shortcuts_change_no_byte(tmp_path: Path, module: nn.Module | None) -> None:
     """Hold the file against ExecuTorch's own way from the same forms, with all of its passes and decompositions."""
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
     traced, work = job(tmp_path)
+    if module is not None:
+        with quiet():
+            program = torch.export.export(module, traced.example, strict=False)
+        traced = replace(traced, program=program, module=module)
     made = exporter.convert(traced, work)
     with quiet():
         program = torch.export.export(suited(traced.program, FORMS), traced.example, strict=False)
@@ -297,15 +322,43 @@ def test_the_shortcuts_change_no_byte(tmp_path: Path) -> None:
     assert (tmp_path / made.file).read_bytes() == bytes(usual)
 
 
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("NormalizeTransposePass", lambda x: x[0, 0].t() + x[0, 0].t()),
+        ("ReplaceBrokenOpsWithFunctionalOpsPass", lambda x: x.view(2, -1) * x.view(2, -1)),
+        ("ScalarToTensorPass", lambda x: x + 2),
+        ("RemoveMixedTypeOperators", lambda x: x + x.double()),
+        ("RemoveMixedTypeOperators", lambda x: x.int() / x.int()),
+        ("XNNPACKRemoveCloneOpsTransform", lambda x: x.clone() + x),
+        ("ConstPropPass", lambda x: x + torch.full((4,), 2.0)),
+        ("LegalizePortableDimOrderPass", lambda x: x.mean(1)),
+    ],
+)
+def test_a_pass_is_left_out_only_where_it_has_nothing_to_do(name: str, function: Function) -> None:
+    for wanted, graph_of in ((True, function), (False, lambda x: torch.sigmoid(x) + x)):
+        graph = torch.export.export(Calls(graph_of), (X,), strict=False).graph
+        assert has_work(name, graph) is wanted
+    assert has_work("SomeNewPass", graph)
+
+
+def test_an_operator_in_place_is_seen() -> None:
+    for wanted, function in ((True, lambda x: F.relu(x + 1, inplace=True)), (False, lambda x: F.relu(x + 1))):
+        program = torch.export.export(Calls(function), (X,), strict=False)
+        assert writes_in_place(program.graph) is wanted
+
+
 def test_what_is_taken_from_executorch_is_given_back() -> None:
     from executorch.backends.xnnpack import xnnpack_preprocess
     from executorch.backends.xnnpack.operators import node_visitor
+    from executorch.exir.program import _program
     from torch.fx.traceback import NodeSource
 
     def taken() -> tuple[Any, ...]:
-        visitors = dict(node_visitor._node_visitor_dict)
-        manager = xnnpack_preprocess.XNNPACKPassManager
-        return manager, node_visitor.NodeVisitor.define_tensor, dict(vars(NodeSource)), visitors
+        own = (xnnpack_preprocess.XNNPACKPassManager, node_visitor.NodeVisitor.define_tensor)
+        exir = (_program._get_aten_to_edge_passes, _program.edge_to_executorch_passes)
+        torch_s = (torch.export.ExportedProgram.run_decompositions, dict(vars(NodeSource)))
+        return *own, *exir, *torch_s, dict(node_visitor._node_visitor_dict)
 
     before = taken()
     with lean_lowering(), half_filters(), written_casts():
