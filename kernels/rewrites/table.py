@@ -60,7 +60,7 @@ RULES: Mapping[str, Rules] = {
     "executorch": {
         **_EVERYWHERE,
         mobilevit.MobileVitBlock: partial(token_mobilevit, norm="linear"),
-        mobilevit.MobileVitV2Block: partial(separable_mobilevit, norm="mean"),
+        mobilevit.MobileVitV2Block: partial(separable_mobilevit, norm="linear"),
         shvit.SHSA: partial(single_head, norm="linear"),
         Attention: plain_attention,
     },
