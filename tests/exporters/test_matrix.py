@@ -249,6 +249,20 @@ def test_a_digest_is_the_same_in_every_checkout(tmp_path: Path) -> None:
         sources.code_of("onnx", tmp_path / "absent")
 
 
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ('"""Doc."""\n\nX = 1  # why\n"""What X is,\nin two lines."""\n', "X = 1\n"),
+        ('class Fault(Exception): """Doc."""\n', "class Fault(Exception):\n"),
+        ("def f():\n    # why\n\n    return '# no comment'\n", "def f():\n    return '# no comment'\n"),
+        ('é = """kept\n\n# kept"""  # ü\n', 'é = """kept\n# kept"""\n'),
+        ("'ü'; x = 2  # last", "; x = 2\n"),
+    ],
+)
+def test_a_digest_does_not_see_what_is_said_of_the_code(said: str, code: str) -> None:
+    assert sources.code_alone(said) == code
+
+
 def test_a_digest_covers_what_a_format_s_own_files_import() -> None:
     told = {
         "quiet",
