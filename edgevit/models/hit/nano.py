@@ -1,0 +1,109 @@
+"""Be ``hit_nano``: HiT made small, with three additions of ours that let a small net learn sooner and doubt itself.
+
+1. Correlation. What each place of the search picture shares with each place of the template is computed outright and
+   given to the head (pixel-wise correlation, Yan et al., Alpha-Refine, arXiv:2012.06815): on the tokens of the first
+   stage, which say WHAT is there, and on features eight pixels apart, which say WHERE it ends. Joint attention could
+   learn the same, and takes far longer.
+2. Features. The latter are an output too: their length is at most 1 in each place, and a runtime may train a
+   correlation filter on them while it tracks.
+3. A score: the logit that the target is in the search picture at all, from what the two corners were read off.
+
+The corner maps are twice as fine as the tokens (see ``sizes.py``).
+"""
+
+from __future__ import annotations
+
+import torch
+from timm.models.levit import ConvNorm
+from torch import Tensor, nn
+
+from .bridge import UpNorm, as_map
+from .corners import CornerHead
+from .net import HiT, focus
+from .sizes import STRIDE, HitSize
+
+_FINE_STRIDE = 8
+
+
+class Correlation(nn.Module):
+    """Compare every place of the search picture with every place of the template, and mix the answers by a layer."""
+
+    def __init__(self, template_places: int, channels: int) -> None:
+        super().__init__()
+        self.mix = nn.Linear(template_places, channels)
+
+    def forward(self, search: Tensor, template: Tensor) -> Tensor:
+        """Take (N, places, C) of both, at most of length 1 each; return (N, places of the search, channels)."""
+        mixed: Tensor = self.mix(search @ template.transpose(1, 2))
+        return mixed
+
+
+class Score(nn.Module):
+    """Judge whether the target is there: by what stands at the two corners, how sure they are, and the whole."""
+
+    def __init__(self, at_corner: int, whole: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(2 * at_corner + whole + 2, whole), nn.ReLU(), nn.Linear(whole, 1))
+
+    def forward(self, x: Tensor, vector: Tensor, corners: tuple[Tensor, Tensor]) -> Tensor:
+        """Take the head's map (N, C, side, side), the vector (N, 1, whole) and the maps; return a logit (N, 1)."""
+        places = x.flatten(2).transpose(1, 2)
+        flat = [corner.flatten(1) for corner in corners]
+        seen = [(f[:, None] @ places).flatten(1) for f in flat]
+        sure = [f.amax(1, keepdim=True) for f in flat]
+        logit: Tensor = self.layers(torch.cat((*seen, vector.flatten(1), *sure), 1))
+        return logit
+
+
+class HitNano(HiT):
+    """Add correlation, and two outputs: a score (N, 1), and features (N, C, h, w) of the search picture."""
+
+    def __init__(self, size: HitSize) -> None:
+        super().__init__(size)
+        wide, shallow = size.widths[0], size.widths[0] // 2
+        fine_places = (size.template // _FINE_STRIDE) ** 2
+        self.features = ConvNorm(shallow, size.features)
+        self.meaning = nn.Linear(wide, size.hidden)
+        self.what = Correlation(size.template_sides[0] ** 2, size.hidden)
+        self.where = Correlation(fine_places, size.head)
+        self.up = UpNorm(size.hidden, size.head)
+        self.lateral = ConvNorm(size.features, size.head)
+        self.box_head = CornerHead(size.head, size.head, size.search // _FINE_STRIDE)
+        self.score = Score(size.head, size.hidden)
+
+    def prepare(self, template: Tensor) -> tuple[Tensor, ...]:
+        """Return the template's tokens and features."""
+        return self._stem(template)
+
+    def track(self, search: Tensor, *template: Tensor) -> tuple[Tensor, ...]:
+        """Find the target; ``template`` is its tokens and features."""
+        tokens, features = self._stem(search)
+        stages = self.body(tokens, template[0])
+        tokens, vector = self.bottleneck(stages)
+        coarse = focus(tokens + self._alike(stages[0]), vector)
+        x = self.up(as_map(coarse, self.size.search // STRIDE)) + self.lateral(features)
+        x = torch.relu(x + as_map(self.where(_places(features), _places(template[1])), self.box_head.side))
+        box, top_left, bottom_right = self.box_head(x)
+        return box, top_left, bottom_right, self.score(x, vector, (top_left, bottom_right)), features
+
+    def _stem(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return tokens 16 pixels apart, and features 8 pixels apart."""
+        *before, last = self.body.stem
+        for layer in before:
+            image = layer(image)
+        return _places(last(image)), shortened(self.features(image), 1)
+
+    def _alike(self, tokens: Tensor) -> Tensor:
+        meaning = shortened(self.meaning(tokens), 2)
+        count = self.size.search_sides[0] ** 2
+        alike: Tensor = self.what(meaning[:, :count], meaning[:, count:])
+        return alike
+
+
+def shortened(x: Tensor, axis: int) -> Tensor:
+    """Scale vectors to a length below 1; short ones, which say little, stay short."""
+    return x / torch.sqrt((x * x).sum(axis, keepdim=True) + 1)
+
+
+def _places(x: Tensor) -> Tensor:
+    return x.flatten(2).transpose(1, 2)
