@@ -14,7 +14,7 @@ The corner maps are twice as fine as the tokens (see ``sizes.py``).
 from __future__ import annotations
 
 import torch
-from timm.models.levit import ConvNorm
+from timm.models.levit import ConvNorm, LinearNorm
 from torch import Tensor, nn
 
 from .bridge import UpNorm, as_map
@@ -26,11 +26,14 @@ _FINE_STRIDE = 8
 
 
 class Correlation(nn.Module):
-    """Compare every place of the search picture with every place of the template, and mix the answers by a layer."""
+    """Compare every place of the search picture with every place of the template, and mix the answers by a layer.
+
+    Its norm makes them as loud as what they are added to, from the first step of training on.
+    """
 
     def __init__(self, template_places: int, channels: int) -> None:
         super().__init__()
-        self.mix = nn.Linear(template_places, channels)
+        self.mix = LinearNorm(template_places, channels)
 
     def forward(self, search: Tensor, template: Tensor) -> Tensor:
         """Take (N, places, C) of both, at most of length 1 each; return (N, places of the search, channels)."""
@@ -80,7 +83,7 @@ class HitNano(HiT):
         tokens, features = self._stem(search)
         stages = self.body(tokens, template[0])
         tokens, vector = self.bottleneck(stages)
-        coarse = focus(tokens + self._alike(stages[0]), vector)
+        coarse = focus(tokens, vector) + self._alike(stages[0])
         x = self.up(as_map(coarse, self.size.search // STRIDE)) + self.lateral(features)
         x = torch.relu(x + as_map(self.where(_places(features), _places(template[1])), self.box_head.side))
         box, top_left, bottom_right = self.box_head(x)

@@ -54,7 +54,7 @@ STRIDE = 16
 
 SIZES: Mapping[str, HitSize] = {
     "hit_nano": HitSize(
-        (128, 160, 192), (4, 5, 6), (2, 2, 2), search=192, template=96, hidden=96, head=48, features=32
+        (128, 160, 192), (4, 5, 6), (2, 2, 1), search=192, template=96, hidden=96, head=48, features=32
     ),
     "hit_tiny": HitSize((128, 256, 384), (4, 6, 8), (2, 3, 4)),
     "hit_small": HitSize((128, 256, 384), (4, 8, 12), (4, 4, 4)),
