@@ -5,6 +5,8 @@ more; the native library is opened by the first call. ``rewrites`` and ``cuda`` 
 """
 
 from .choice import status as status
+from .crops import CROP as CROP
+from .crops import cut_square as cut_square
 from .frames import PixelFormat as PixelFormat
 from .frames import to_rgb as to_rgb
 from .image import PREPROCESS as PREPROCESS
@@ -13,4 +15,15 @@ from .image import prepare as prepare
 from .image import prepare_uint8 as prepare_uint8
 from .image import resize as resize
 
-__all__ = ["PREPROCESS", "PixelFormat", "normalise", "prepare", "prepare_uint8", "resize", "status", "to_rgb"]
+__all__ = [
+    "CROP",
+    "PREPROCESS",
+    "PixelFormat",
+    "cut_square",
+    "normalise",
+    "prepare",
+    "prepare_uint8",
+    "resize",
+    "status",
+    "to_rgb",
+]

@@ -1,8 +1,10 @@
 """Run a bundle on the device. Never torch: numpy and one engine are all it needs."""
 
 from .frame import Frame as Frame
+from .opening import load as load
 from .results import Classification as Classification
 from .results import Result as Result
 from .results import Speed as Speed
+from .results import Track as Track
 from .session import Session as Session
-from .session import load as load
+from .tracker import TrackSession as TrackSession

@@ -1,4 +1,4 @@
-"""Join a bundle and an engine: a frame goes in, a result comes out."""
+"""Join a classifier's bundle and an engine: a frame goes in, a result comes out."""
 
 from __future__ import annotations
 
@@ -11,41 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from edgevit.bundle import Bundle, open_bundle
+from edgevit.bundle import Bundle
 from edgevit.errors import EngineError
-from edgevit.formats import find_format
 from edgevit.kernels import prepare
 from edgevit.manifest import Manifest
 
-from .engines import Engine, EngineOptions, Tensor, check_engine, load_engine, run_batch
+from .engines import Engine, Tensor, run_batch
 from .frame import Frame, Pixels, frame_of
 from .results import Classification, Speed
 from .sources import Source, open_source
-from .tasks import TASKS, check_operations
-
-
-def load(
-    bundle_or_path: Bundle | str | Path,
-    *,
-    engine: str | None = None,
-    threads: int | None = None,
-    precision: str | None = None,
-) -> Session:
-    """Open a bundle and get ready to run it.
-
-    ``engine`` None takes the format's own. ``precision`` is what the engine computes in: exact fp32 unless chosen
-    otherwise (OpenVINO: fp32, bf16, fp16).
-    """
-    opened = bundle_or_path if isinstance(bundle_or_path, Bundle) else open_bundle(bundle_or_path)
-    manifest = opened.manifest
-    check_operations(TASKS.load(manifest.task).OPERATIONS, manifest)
-    target = find_format(manifest.format)
-    name = engine or target.engine
-    check_engine(name, target)
-    files = frozenset(opened.path / file for file in manifest.files)
-    options = EngineOptions(threads, precision or "fp32", manifest.engine["minimum"], files)
-    opened_engine = load_engine(name, opened.graph_file(), manifest.graphs["main"], options)
-    return Session(opened, opened_engine)
+from .tasks import TASKS
 
 
 class Session:

@@ -1,8 +1,8 @@
 """Turn output tensors into results, one task a file.
 
-A task module has ``OPERATIONS``, which says what arithmetic it knows by which names, ``decode(output, manifest)``, the
-arithmetic on one row of the output, and ``result(decoded, frame, speed, manifest) -> Result``, which only puts the
-answer together.
+A task module has ``OPERATIONS``, which says what arithmetic it knows by which names; ``SESSION`` below names what runs
+its bundles. ``classify`` also has ``decode(output, manifest)``, the arithmetic on one row of the output, and
+``result(decoded, frame, speed, manifest) -> Result``, which only puts the answer together.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,11 @@ from edgevit.errors import UnsupportedError
 from edgevit.manifest import Manifest
 from edgevit.registry import Registry
 
-TASKS = Registry("task", {"classify": "edgevit.runtime.tasks.classify"}, ask="edgevit list")
+TASKS = Registry(
+    "task",
+    {"classify": "edgevit.runtime.tasks.classify", "track": "edgevit.runtime.tasks.track"},
+    ask="edgevit list",
+)
 
 
 def check_operations(known: Mapping[str, Sequence[str]], manifest: Manifest) -> None:

@@ -228,4 +228,4 @@ def test_an_empty_batch_and_no_bundle_are_told(bundle: Bundle) -> None:
     with load(bundle) as session, pytest.raises(InputError, match="nothing to run"):
         session.infer(np.zeros((0, 3, 8, 8), np.float32))
     with pytest.raises(UsageError, match="by the path"):
-        load(None)  # type: ignore[arg-type]
+        load(None)  # type: ignore[call-overload]

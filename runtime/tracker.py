@@ -1,0 +1,165 @@
+"""Follow targets with a tracker's bundle: ``start`` names one, each call takes the next frame for all of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from edgevit.bundle import Bundle
+from edgevit.errors import EngineError, InputError, UsageError
+from edgevit.manifest import Manifest
+
+from .engines import Engine
+from .frame import Frame, Pixels, frame_of
+from .results import Speed, Track
+from .scene_cuts import SceneCuts
+from .sources import Source, open_source
+from .tasks.track import Step, Target
+from .tasks.track_net import TrackNet
+
+
+class TrackSession:
+    """Run one tracker. Use it as a context manager, or call ``close``; calls from several threads take turns.
+
+    with edgevit.load("hit_nano-onnx-fp32") as tracker:
+        tracker.start(first, (120, 80, 200, 190))
+        for frame in frames:
+            (track,) = tracker(frame)
+    """
+
+    def __init__(self, bundle: Bundle, engines: Mapping[str, Engine]) -> None:
+        self.bundle = bundle
+        self.engine_description = engines["track"].description
+        self._net: TrackNet | None = TrackNet(bundle.manifest, engines)
+        self._targets: dict[int, Target] = {}
+        self._cuts = SceneCuts()
+        self._turn = threading.Lock()
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the bundle says of itself."""
+        return self.bundle.manifest
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The targets that are followed, in the order in which they were started."""
+        return tuple(self._targets)
+
+    def start(
+        self, picture: Frame | Any, box_xyxy: Sequence[float], id: int | None = None, *, color: str | None = None
+    ) -> Track:
+        """Follow what is in a box of this frame: left, top, right, bottom in pixels. An ``id`` in use is replaced."""
+        frame = frame_of(picture, color)
+        corners = _corners(box_xyxy)
+        began = time.perf_counter_ns()
+        with self._turn:
+            net = self._open()
+            target = Target(net, frame, (corners[0], corners[1], corners[2] - corners[0], corners[3] - corners[1]))
+            key = max(self._targets, default=0) + 1 if id is None else id
+            self._targets[key] = target
+            self._cuts.see(frame)
+        return self._track(key, Step(target.box_xywh, 1.0, "tracking"), frame, _since(began))
+
+    def __call__(self, picture: Frame | Any, *, color: str | None = None) -> tuple[Track, ...]:
+        """Find every target in the next frame; the answers are in the order in which they were started."""
+        frame = frame_of(picture, color)
+        with self._turn:
+            self._open()
+            cut = self._cuts.see(frame)
+            return tuple(self._stepped(key, target, frame, cut) for key, target in self._targets.items())
+
+    def stop(self, id: int) -> None:
+        """Follow this target no longer."""
+        with self._turn:
+            if id not in self._targets:
+                known = ", ".join(map(str, self._targets)) or "none"
+                raise UsageError(f"No target has the id {id}; followed are: {known}.")
+            del self._targets[id]
+
+    def stream(
+        self,
+        source: Source | Iterable[Frame | Pixels] | str | Path,
+        box_xyxy: Sequence[float] | None = None,
+        *,
+        color: str | None = None,
+    ) -> Iterator[tuple[Track, ...]]:
+        """Answer for every frame of a source (a URI, a Source, or any frames), in order.
+
+        With ``box_xyxy`` the first frame starts a target, and its answer is that box; without it, what was started
+        before is followed.
+        """
+        if box_xyxy is None and not self._targets:
+            raise UsageError(
+                "There is nothing to follow. Type: session.stream(source, box_xyxy=(left, top, right, bottom))"
+            )
+        opened = open_source(str(source)) if isinstance(source, (str, Path)) else source
+        try:
+            for picture in opened:
+                if box_xyxy is not None:
+                    yield (self.start(picture, box_xyxy, color=color),)
+                    box_xyxy = None
+                else:
+                    yield self(picture, color=color)
+        finally:
+            if close := getattr(opened, "close", None):
+                close()
+
+    def warmup(self, count: int = 3) -> None:
+        """Run on grey pictures, so that the first real frame is not the slow one. No target is touched."""
+        grey = Frame(np.full((64, 64, 3), 128, np.uint8), "rgb", time.monotonic_ns())
+        with self._turn:
+            target = Target(self._open(), grey, (16, 16, 32, 32))
+            for _ in range(count):
+                target.step(grey)
+
+    def close(self) -> None:
+        """Give the engines' memory back."""
+        with self._turn:
+            if self._net is not None:
+                self._net.close()
+                self._net = None
+
+    def __enter__(self) -> TrackSession:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        m = self.manifest
+        state = "" if m.trained else ", UNTRAINED"
+        return f"TrackSession({m.model}, {m.format} {m.precision}, {self.engine_description}{state})"
+
+    def _open(self) -> TrackNet:
+        if self._net is None:
+            raise EngineError("The session was closed; load the bundle again.")
+        return self._net
+
+    def _stepped(self, key: int, target: Target, frame: Frame, cut: bool) -> Track:
+        began = time.perf_counter_ns()
+        step = target.step(frame, cut=cut)
+        return self._track(key, step, frame, _since(began))
+
+    def _track(self, key: int, step: Step, frame: Frame, speed: Speed) -> Track:
+        x, y, w, h = step.box_xywh
+        box = np.array([x, y, x + w, y + h], np.float32)
+        return Track(box, step.score, step.state, key, frame, speed, trained=self.manifest.trained)
+
+
+def _corners(box_xyxy: Sequence[float]) -> tuple[float, float, float, float]:
+    values = [float(value) for value in box_xyxy]
+    if len(values) != 4:
+        raise InputError(f"A box is four numbers left, top, right, bottom, not {len(values)}.")
+    return values[0], values[1], values[2], values[3]
+
+
+def _since(began_ns: int) -> Speed:
+    return Speed(0.0, (time.perf_counter_ns() - began_ns) / 1e6, 0.0)
