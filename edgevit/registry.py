@@ -64,19 +64,23 @@ MODEL_FAMILIES: Mapping[str, tuple[str, ...]] = {
     "levit_conv": tuple(f"levit_conv_{w}" for w in ("128s", "128", "192", "256", "384")),
     "efficientformerv2": tuple(f"efficientformerv2_{s}" for s in ("s0", "s1", "s2", "l")),
 }
-"""The bare names; every other timm classifier is spelled ``timm/<name>``."""
+"""The bare names of the classifiers; every other timm classifier is spelled ``timm/<name>``."""
+
+TRACKER_FAMILIES: Mapping[str, tuple[str, ...]] = {"hit": ("hit_nano", "hit_tiny", "hit_small", "hit_base")}
+
+_FAMILIES = {**MODEL_FAMILIES, **TRACKER_FAMILIES}
+_OWN_MODULES = {"shapes": "edgevit.models.shapes", "hit": "edgevit.models.hit"}
 
 MODELS = Registry(
     "model",
-    {
-        name: "edgevit.models.shapes" if family == "shapes" else _CLASSIFIERS
-        for family, names in MODEL_FAMILIES.items()
-        for name in names
-    },
+    {name: _OWN_MODULES.get(family, _CLASSIFIERS) for family, names in _FAMILIES.items() for name in names},
     ask="edgevit list",
 )
 
-TASK_OF_FAMILY: Mapping[str, str] = dict.fromkeys(MODEL_FAMILIES, "classify")
+TASK_OF_FAMILY: Mapping[str, str] = {
+    **dict.fromkeys(MODEL_FAMILIES, "classify"),
+    **dict.fromkeys(TRACKER_FAMILIES, "track"),
+}
 
 
 def list_models(task: str | None = None) -> tuple[str, ...]:
@@ -85,10 +89,10 @@ def list_models(task: str | None = None) -> tuple[str, ...]:
     if task is not None and task not in tasks:
         raise unknown_name("task", task, tasks, ask="edgevit list")
     return tuple(
-        name for family, names in MODEL_FAMILIES.items() if task in (None, TASK_OF_FAMILY[family]) for name in names
+        name for family, names in _FAMILIES.items() if task in (None, TASK_OF_FAMILY[family]) for name in names
     )
 
 
 def family_of(name: str) -> str:
     """Return the family of a model name; ``timm`` for every name that is not a bare one."""
-    return next((family for family, names in MODEL_FAMILIES.items() if name in names), "timm")
+    return next((family for family, names in _FAMILIES.items() if name in names), "timm")

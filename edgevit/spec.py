@@ -8,6 +8,8 @@ A ``Spec`` travels in every bundle's manifest under the key ``spec``; every runt
   grey levels 0..255 as they are.
 * ``output``: what the first output tensor is; ``labels``: one name per class, in the order of the outputs.
 * ``label_ids``: optional machine names (WordNet ids) in the same order, by which folders of test pictures are matched.
+* ``track``: a tracker's only: how its two pictures are cut from a frame, and what its graphs hand on (``TrackSpec``).
+  ``image`` is then the search picture's; the template has the same colour, mean and std. Both arrive at their size.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
+import re
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,13 +31,16 @@ Interpolation = Literal["bilinear", "bicubic", "nearest"]
 Color = Literal["rgb", "bgr"]
 Layout = Literal["nchw", "nhwc"]
 Values = Literal["normalised", "levels"]
-OutputKind = Literal["logits", "probabilities"]
+OutputKind = Literal["logits", "probabilities", "box"]
+"""``box`` is (N, 4): centre x, centre y, width and height, in shares of the search picture."""
 Task = str
 
 LONGEST_SIDE = 8192
 _MOST_LEVEL = 1e4
 _LEAST_STD = 1e-6
 _MOST_CLASSES = 1 << 20
+_LEAST_FACTOR, _MOST_FACTOR = 0.1, 100.0
+_TENSOR = re.compile(r"[^.]+\.[^.]+")
 
 
 @dataclass(frozen=True)
@@ -104,6 +110,57 @@ class TensorSpec:
 
 
 @dataclass(frozen=True)
+class TrackSpec:
+    """Say how a tracker's pictures are cut from a frame, and what its graphs hand on.
+
+    ``crop`` names the arithmetic: a square around the box's centre, whose side is the factor times the geometric mean
+    of the box's sides; ``margin`` is how many pixels of a box stay in the frame. ``map_stride`` and ``feature_stride``
+    are the pixels of the search picture that a cell of the corner maps and of the features stands for. ``score`` and
+    ``features`` name outputs of the graph ``track``, where it has them: the logit that the target is there, and what a
+    correlation filter can learn from. ``state`` is pairs of ``graph.tensor``: this output goes into that input.
+    ``tuning`` is numbers by name for what a runtime does beside the net; it ignores names that it does not know.
+    """
+
+    template_size_hw: tuple[int, int]
+    search_size_hw: tuple[int, int]
+    template_factor: float = 2.0
+    search_factor: float = 4.0
+    crop: str = "hit/1"
+    margin: int = 10
+    map_stride: int = 16
+    score: str | None = None
+    features: str | None = None
+    feature_stride: int | None = None
+    state: tuple[tuple[str, str], ...] = ()
+    tuning: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("template_size_hw", "search_size_hw"):
+            pair = _row(name, getattr(self, name), 2)
+            for n in pair:
+                _check_whole(name, n, 1, LONGEST_SIDE)
+            object.__setattr__(self, name, pair)
+        for name in ("template_factor", "search_factor"):
+            if not _is_number(factor := getattr(self, name)) or not _LEAST_FACTOR <= factor <= _MOST_FACTOR:
+                raise SpecError(
+                    f"{name} must be a number from {_LEAST_FACTOR} to {_MOST_FACTOR}, not {_shown(factor)}."
+                )
+            object.__setattr__(self, name, float(factor))
+        _check_whole("margin", self.margin, 0, LONGEST_SIDE)
+        _check_whole("map_stride", self.map_stride, 1, LONGEST_SIDE)
+        if self.feature_stride is not None:
+            _check_whole("feature_stride", self.feature_stride, 1, LONGEST_SIDE)
+        for name, needed in (("crop", True), ("score", False), ("features", False)):
+            text = getattr(self, name)
+            if (needed or text is not None) and (not isinstance(text, str) or not text):
+                raise SpecError(f"{name} must be a name that is not empty, not {_shown(text)}.")
+        if (self.features is None) != (self.feature_stride is None):
+            raise SpecError("features and feature_stride go together: name the output, and say how fine it is.")
+        object.__setattr__(self, "state", _state(self.state))
+        object.__setattr__(self, "tuning", _tuning(self.tuning))
+
+
+@dataclass(frozen=True)
 class Spec:
     """Hold the whole contract of a model, whatever its format."""
 
@@ -114,6 +171,7 @@ class Spec:
     output: OutputKind = "logits"
     topk: int = 5
     notes: tuple[str, ...] = field(default=())
+    track: TrackSpec | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.task, str) or not self.task:
@@ -130,19 +188,30 @@ class Spec:
             raise SpecError(
                 f"label_ids has {len(self.label_ids)} entries and labels {len(self.labels)}; they run side by side."
             )
-        if not isinstance(self.topk, int) or isinstance(self.topk, bool) or not 1 <= self.topk <= _MOST_CLASSES:
-            raise SpecError(f"topk must be a whole number of at least 1, not {_shown(self.topk)}.")
+        _check_whole("topk", self.topk, 1, _MOST_CLASSES)
+        if self.track is not None and not isinstance(self.track, TrackSpec):
+            raise SpecError(f"track must be a TrackSpec or nothing, not {_shown(self.track)}.")
+        if (self.task == "track") != (self.track is not None) or (self.output == "box") != (self.track is not None):
+            raise SpecError("The task 'track', the output 'box' and the table 'track' go together: all three or none.")
+        if self.track is not None and self.track.search_size_hw != self.image.size_hw:
+            raise SpecError(
+                f"search_size_hw {self.track.search_size_hw} must be size_hw {self.image.size_hw} of the image."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON data."""
-        return dataclasses.asdict(self)
+        data = dataclasses.asdict(self)
+        return data if self.track else {key: value for key, value in data.items() if key != "track"}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Spec:
         """Read the contract from JSON data; unknown keys are ignored, missing or ill-typed ones are named."""
         try:
-            image = Table.of(data, "spec").table("image")
-            return _build(cls, {**data, "image": _build(ImageSpec, image.data)})
+            whole = Table.of(data, "spec")
+            made: dict[str, Any] = {"image": _build(ImageSpec, whole.table("image").data)}
+            if data.get("track") is not None:
+                made["track"] = _build(TrackSpec, whole.table("track").data)
+            return _build(cls, {**data, **made})
         except (SchemaError, TypeError) as exc:  # TypeError: a field without default is missing
             raise SpecError(
                 f"The spec cannot be read: {str(exc).rstrip('.')}. Expected the keys of edgevit.spec.Spec."
@@ -160,6 +229,26 @@ def _row(name: str, value: Any, count: int | None) -> tuple[Any, ...]:
     if not isinstance(value, (tuple, list)) or (count is not None and len(value) != count):
         raise SpecError(f"{name} must be a list{'' if count is None else f' of {count}'}, not {_shown(value)}.")
     return tuple(value)
+
+
+def _check_whole(name: str, value: Any, least: int, most: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise SpecError(f"{name} must be a whole number from {least} to {most}, not {_shown(value)}.")
+
+
+def _state(pairs: Any) -> tuple[tuple[str, str], ...]:
+    rows = tuple(_row("state", pair, 2) for pair in _row("state", pairs, None))
+    if wrong := [end for pair in rows for end in pair if not isinstance(end, str) or not _TENSOR.fullmatch(end)]:
+        raise SpecError(f"state must be pairs of graph.tensor (an output, an input), not {_shown(wrong[0])}.")
+    return rows
+
+
+def _tuning(pairs: Any) -> tuple[tuple[str, float], ...]:
+    rows = tuple(_row("tuning", pair, 2) for pair in _row("tuning", pairs, None))
+    for name, value in rows:
+        if not isinstance(name, str) or not _is_number(value) or not abs(value) <= _MOST_LEVEL:
+            raise SpecError(f"tuning must be pairs of a name and a number up to {_MOST_LEVEL:g}, not {_shown(rows)}.")
+    return tuple((name, float(value)) for name, value in rows)
 
 
 def _is_number(value: Any) -> bool:

@@ -17,7 +17,6 @@ from . import checkpoints
 from .blueprint import Blueprint
 from .definition import ModelDef
 from .hub import hub_file
-from .live import make_live
 from .weights import LocalWeights, WeightChoice, choose, fetch, read
 
 _MOST_LABELS_BYTES = 4 << 20
@@ -54,12 +53,14 @@ def create_model(
         plan = _nameless(plan)
     record = _fill(plan, choice, seed=seed, progress=progress)
     spec = Spec(
-        task="classify",
+        task=plan.task,
         image=_normalised(plan.image, mean, std),
         labels=names or plan.labels,
         label_ids=plan.label_ids if not names or names == plan.labels else (),
-        topk=min(5, len(plan.labels)),
+        output="logits" if plan.track is None else "box",
+        topk=max(1, min(5, len(plan.labels))),
         notes=plan.notes,
+        track=plan.track,
     )
     return ModelDef(name, plan.module.eval(), spec, record, plan.code_licence)
 
@@ -79,13 +80,15 @@ def blueprint_of(name: str, num_classes: int | None = None, size_hw: tuple[int, 
 def describe(name: str) -> dict[str, Any]:
     """Return the facts of a model by name, without its weights."""
     plan = blueprint_of(name)
+    spec = Spec(plan.task, plan.image, output="logits" if plan.track is None else "box", track=plan.track).to_dict()
+    told = {"classes": len(plan.labels)} if plan.track is None else {"track": spec["track"]}
     return {
         "model": name,
         "family": family_of(name.removeprefix("timm/")),
-        "task": "classify",
+        "task": plan.task,
         "parameters": sum(p.numel() for p in plan.module.parameters()),
-        "classes": len(plan.labels),
-        "input": {k: v for k, v in Spec("classify", plan.image).to_dict()["image"].items() if k != "layout"},
+        **told,
+        "input": {k: v for k, v in spec["image"].items() if k != "layout"},
         "code_licence": plan.code_licence,
         "weights_licence": plan.weights_licence,
         "published_weights": plan.hub.get("hf_hub_id") or plan.hub.get("url"),
@@ -100,7 +103,7 @@ def _nameless(plan: Blueprint) -> Blueprint:
 def _fill(plan: Blueprint, choice: WeightChoice, *, seed: int, progress: Progress | None) -> WeightsRecord:
     """Put weights into the module, and say which."""
     if choice.kind == "random":
-        make_live(plan.module, input_size=(3, *plan.image.size_hw), seed=seed)
+        plan.enliven(plan.module, input_size=(3, *plan.image.size_hw), seed=seed)
         return WeightsRecord(f"random (seed {seed})", trained=False, licence="none (random numbers)")
     told = (lambda done, total: progress(Step("fetch the weights", plan.name, done, total))) if progress else None
     local = fetch(choice, name=plan.name, hub=hub_file(plan.hub) if plan.hub else None, progress=told)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -30,12 +31,20 @@ class Graph:
         return tuple(torch.rand((batch, *t.shape[1:]), generator=generator) for t in self.inputs)
 
 
+@runtime_checkable
+class HasGraphs(Protocol):
+    """Be a module that is exported as several graphs."""
+
+    def graphs(self) -> Mapping[str, Graph]:
+        """Return the graphs by name, in the order in which they run; they share the module's weights."""
+
+
 @dataclass(frozen=True, eq=False)
 class ModelDef:
     """Define a model: ``module`` (torch, eval, float32, on the CPU), ``spec``, ``weights``, and ``graphs`` to export.
 
     A classifier has one graph, ``main``: (N, 3, H, W) float32 to (N, classes); the output is named what it is,
-    ``logits`` or ``probabilities``.
+    ``logits`` or ``probabilities``. A module that is exported as several graphs says so itself (``HasGraphs``).
     """
 
     name: str
@@ -46,7 +55,9 @@ class ModelDef:
 
     @property
     def graphs(self) -> Mapping[str, Graph]:
-        """Return the graphs by name."""
+        """Return the graphs by name, in the order in which they run."""
+        if isinstance(self.module, HasGraphs):
+            return self.module.graphs()
         height, width = self.spec.image.size_hw
         inputs = (TensorSpec(INPUT_NAME, (1, 3, height, width)),)
         return {"main": Graph(self.module, inputs, (TensorSpec(self.spec.output, (1, self.num_classes)),))}
@@ -70,6 +81,8 @@ class ModelDef:
 
         Without ``weights`` the module counts as trained by its owner, with its licence unknown.
         """
+        if spec.task != "classify":
+            raise UnsupportedError(f"Only a classifier can be taken as a module; the spec says task='{spec.task}'.")
         if spec.image.layout != "nchw":
             raise SpecError(
                 f"A torch module takes (N, 3, height, width), so the spec must say layout='nchw', not "
@@ -94,6 +107,8 @@ class ModelDef:
         """
         if size_hw == self.spec.image.size_hw:
             return self
+        if self.spec.track is not None:
+            raise UnsupportedError(f"{self.name} tracks in pictures of {self.spec.image.size_hw}; leave the size out.")
         spec = replace(self.spec, image=self.spec.image.scaled_to(size_hw))
         try:
             classes_of(self.module, spec)

@@ -6,6 +6,7 @@ small, with the additions of ``nano.py``.
 """
 
 from .net import HiT as HiT
+from .plan import blueprint as blueprint
 from .plan import build as build
 from .sizes import SIZES as SIZES
 from .sizes import HitSize as HitSize

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from .joint import as_map, as_tokens
 from .sizes import HitSize
 
 
@@ -45,9 +46,4 @@ class Bridge(nn.Module):
         )
         x = torch.relu(self.layers[0](deep) + middle)
         x = self.layers[1](x) + fine
-        return self.proj1(x.flatten(2).transpose(1, 2)), self.proj2(stages[2].mean(1, keepdim=True))
-
-
-def as_map(tokens: Tensor, side: int) -> Tensor:
-    """Turn tokens (N, side * side, C) into a map (N, C, side, side)."""
-    return tokens.transpose(1, 2).reshape(-1, tokens.shape[2], side, side)
+        return self.proj1(as_tokens(x)), self.proj2(stages[2].mean(1, keepdim=True))

@@ -21,6 +21,18 @@ from torch import Tensor, nn
 from .sizes import HitSize
 
 
+class Stem(nn.Module):
+    """Answer a picture (N, 3, H, W) with what ``HiT.prepare`` keeps of a template: its tokens (N, H * W / 256, C)."""
+
+    def __init__(self, convs: nn.Sequential) -> None:
+        super().__init__()
+        self.convs = convs
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Return the tokens alone."""
+        return (as_tokens(self.convs(image)),)
+
+
 class Skip(nn.Module):
     """Keep every second row and column of each picture's tokens."""
 
@@ -30,51 +42,42 @@ class Skip(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Take (N, tokens of the search, then of the template, C)."""
-        search, template = self.sides
-        parts = x[:, : search**2], x[:, search**2 :]
-        kept = [
-            part.reshape(-1, side, side, x.shape[2])[:, ::2, ::2].reshape(-1, (-(-side // 2)) ** 2, x.shape[2])
-            for part, side in zip(parts, (search, template), strict=True)
-        ]
-        return torch.cat(kept, 1)
+        first = self.sides[0] ** 2
+        parts = zip((x[:, :first], x[:, first:]), self.sides, strict=True)
+        return torch.cat([as_tokens(as_map(part, side)[:, :, ::2, ::2]) for part, side in parts], 1)
 
 
-class JointLevit(nn.Module):
-    """Be LeViT's stem for one picture, and its three stages for the tokens of both."""
+def joint_levit(size: HitSize) -> Levit:
+    """Build timm's LeViT and lay its attention out for two pictures."""
+    levit = Levit(
+        img_size=size.search,
+        num_classes=0,
+        embed_dim=size.widths,
+        key_dim=size.key_dim,
+        depth=size.depths,
+        num_heads=size.heads,
+        drop_path_rate=size.drop_path,
+    )
+    finer = size.search_sides[0], size.template_sides[0]
+    for stage, sides in zip(levit.stages, zip(size.search_sides, size.template_sides, strict=True), strict=True):
+        for part in stage.modules():
+            if isinstance(part, Attention):
+                _lay(part, _places(*sides), _places(*sides))
+            elif isinstance(part, AttentionDownsample):
+                _lay(part, 2 * _places(*sides), _places(*finer))
+                part.q.down = Skip(*finer)
+        finer = sides
+    return levit
 
-    def __init__(self, size: HitSize) -> None:
-        super().__init__()
-        levit = Levit(
-            img_size=size.search,
-            num_classes=0,
-            embed_dim=size.widths,
-            key_dim=size.key_dim,
-            depth=size.depths,
-            num_heads=size.heads,
-            drop_path_rate=size.drop_path,
-        )
-        self.stem, self.stages = levit.stem, levit.stages
-        finer = size.search_sides[0], size.template_sides[0]
-        for stage, sides in zip(self.stages, zip(size.search_sides, size.template_sides, strict=True), strict=True):
-            for part in stage.modules():
-                if isinstance(part, Attention):
-                    _lay(part, _places(*sides), _places(*sides))
-                elif isinstance(part, AttentionDownsample):
-                    _lay(part, 2 * _places(*sides), _places(*finer))
-                    part.q.down = Skip(*finer)
-            finer = sides
 
-    def tokens(self, image: Tensor) -> Tensor:
-        """Answer a picture (N, 3, H, W) with tokens (N, H * W / 256, C)."""
-        answer: Tensor = self.stem(image)
-        return answer.flatten(2).transpose(1, 2)
+def as_map(tokens: Tensor, side: int) -> Tensor:
+    """Turn tokens (N, side * side, C) into a map (N, C, side, side)."""
+    return tokens.transpose(1, 2).reshape(-1, tokens.shape[2], side, side)
 
-    def forward(self, search: Tensor, template: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Take the tokens of both pictures; answer those of each stage, the search's first."""
-        first: Tensor = self.stages[0](torch.cat((search, template), 1))
-        second: Tensor = self.stages[1](first)
-        third: Tensor = self.stages[2](second)
-        return first, second, third
+
+def as_tokens(x: Tensor) -> Tensor:
+    """Turn a map into tokens."""
+    return x.flatten(2).transpose(1, 2)
 
 
 def _places(search_side: int, template_side: int) -> Tensor:

@@ -17,12 +17,27 @@ import torch
 from timm.models.levit import ConvNorm, LinearNorm
 from torch import Tensor, nn
 
-from .bridge import UpNorm, as_map
+from .bridge import UpNorm
 from .corners import CornerHead
+from .joint import Stem, as_map, as_tokens
 from .net import HiT, focus
 from .sizes import STRIDE, HitSize
 
-_FINE_STRIDE = 8
+
+class FineStem(Stem):
+    """Answer a picture with its tokens, and with features taken before the stem's last step, 8 pixels apart."""
+
+    def __init__(self, convs: nn.Module, size: HitSize) -> None:
+        assert isinstance(convs, nn.Sequential)
+        super().__init__(convs)
+        self.features = ConvNorm(size.widths[0] // 2, size.features)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Return tokens (N, H * W / 256, C) and features (N, C', H / 8, W / 8)."""
+        *before, last = self.convs
+        for layer in before:
+            image = layer(image)
+        return as_tokens(last(image)), shortened(self.features(image), 1)
 
 
 class Correlation(nn.Module):
@@ -50,7 +65,7 @@ class Score(nn.Module):
 
     def forward(self, x: Tensor, vector: Tensor, corners: tuple[Tensor, Tensor]) -> Tensor:
         """Take the head's map (N, C, side, side), the vector (N, 1, whole) and the maps; return a logit (N, 1)."""
-        places = x.flatten(2).transpose(1, 2)
+        places = as_tokens(x)
         flat = [corner.flatten(1) for corner in corners]
         seen = [(f[:, None] @ places).flatten(1) for f in flat]
         sure = [f.amax(1, keepdim=True) for f in flat]
@@ -61,40 +76,30 @@ class Score(nn.Module):
 class HitNano(HiT):
     """Add correlation, and two outputs: a score (N, 1), and features (N, C, h, w) of the search picture."""
 
+    PREPARED = ("template_tokens", "template_features")
+    ANSWERS = (*HiT.ANSWERS, "score", "features")
+
     def __init__(self, size: HitSize) -> None:
         super().__init__(size)
-        wide, shallow = size.widths[0], size.widths[0] // 2
-        fine_places = (size.template // _FINE_STRIDE) ** 2
-        self.features = ConvNorm(shallow, size.features)
-        self.meaning = nn.Linear(wide, size.hidden)
+        self.stem = FineStem(self.stem.get_submodule("convs"), size)
+        self.meaning = nn.Linear(size.widths[0], size.hidden)
         self.what = Correlation(size.template_sides[0] ** 2, size.hidden)
-        self.where = Correlation(fine_places, size.head)
+        self.where = Correlation((size.template // size.map_stride) ** 2, size.head)
         self.up = UpNorm(size.hidden, size.head)
         self.lateral = ConvNorm(size.features, size.head)
-        self.box_head = CornerHead(size.head, size.head, size.search // _FINE_STRIDE)
+        self.box_head = CornerHead(size.head, size.head, size.search // size.map_stride)
         self.score = Score(size.head, size.hidden)
-
-    def prepare(self, template: Tensor) -> tuple[Tensor, ...]:
-        """Return the template's tokens and features."""
-        return self._stem(template)
 
     def track(self, search: Tensor, *template: Tensor) -> tuple[Tensor, ...]:
         """Find the target; ``template`` is its tokens and features."""
-        tokens, features = self._stem(search)
-        stages = self.body(tokens, template[0])
+        tokens, features = self.stem(search)
+        stages = self._staged(tokens, template[0])
         tokens, vector = self.bottleneck(stages)
         coarse = focus(tokens, vector) + self._alike(stages[0])
         x = self.up(as_map(coarse, self.size.search // STRIDE)) + self.lateral(features)
-        x = torch.relu(x + as_map(self.where(_places(features), _places(template[1])), self.box_head.side))
+        x = torch.relu(x + as_map(self.where(as_tokens(features), as_tokens(template[1])), self.box_head.side))
         box, top_left, bottom_right = self.box_head(x)
         return box, top_left, bottom_right, self.score(x, vector, (top_left, bottom_right)), features
-
-    def _stem(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Return tokens 16 pixels apart, and features 8 pixels apart."""
-        *before, last = self.body.stem
-        for layer in before:
-            image = layer(image)
-        return _places(last(image)), shortened(self.features(image), 1)
 
     def _alike(self, tokens: Tensor) -> Tensor:
         meaning = shortened(self.meaning(tokens), 2)
@@ -106,7 +111,3 @@ class HitNano(HiT):
 def shortened(x: Tensor, axis: int) -> Tensor:
     """Scale vectors to a length below 1; short ones, which say little, stay short."""
     return x / torch.sqrt((x * x).sum(axis, keepdim=True) + 1)
-
-
-def _places(x: Tensor) -> Tensor:
-    return x.flatten(2).transpose(1, 2)
