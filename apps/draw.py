@@ -55,7 +55,7 @@ def draw(result: Classification) -> U8:
     if height < _SMALLEST_HW[0] or width < _SMALLEST_HW[1]:
         return canvas
     measures = Measures.of((height, width))
-    used = 0 if result.trained else _draw_banner(canvas, measures)
+    used = 0 if result.trained else draw_banner(canvas, measures)
     rows = [(result.name(i), float(result.scores[i])) for i in result.top(result.topk)]
     _draw_panel(canvas, rows, measures, height - used)
     return canvas
@@ -66,7 +66,7 @@ def percent(score: float) -> str:
     return "<1%" if 0 < score < 0.01 else f"{score:.0%}"
 
 
-def _draw_banner(canvas: U8, measures: Measures) -> int:
+def draw_banner(canvas: U8, measures: Measures) -> int:
     """Write the warning across the top, in the longest form that fits, and return its height."""
     width = canvas.shape[1]
     sizes = [(words, measures.letter) for words in BANNERS]

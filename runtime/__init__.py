@@ -5,6 +5,7 @@ from .opening import load as load
 from .results import Classification as Classification
 from .results import Result as Result
 from .results import Speed as Speed
-from .results import Track as Track
 from .session import Session as Session
 from .tracker import TrackSession as TrackSession
+from .tracks import Track as Track
+from .tracks import Tracks as Tracks

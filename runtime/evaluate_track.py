@@ -12,11 +12,11 @@ from typing import Any
 from edgevit.progress import Progress, Step, silent
 
 from .frame import Frame
-from .results import Track
 from .track_rivals import Rival
 from .track_score import Box, TrackScore, score, together
 from .track_truth import Sequence as Clip
 from .tracker import TrackSession
+from .tracks import Track
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from edgevit.registry import door
 from .frame import Frame, Pixels
 
 Scores = npt.NDArray[np.float32]
-Boxes = npt.NDArray[np.float32]
 
 
 @runtime_checkable
@@ -137,80 +136,3 @@ class Classification:
     def __str__(self) -> str:
         best = ", ".join(f"{self.name(i)} {self.scores[i]:.2f}" for i in self.top(self.topk))
         return best if self.trained else f"UNTRAINED weights, no meaning: {best}"
-
-
-@dataclass(frozen=True, eq=False)
-class Track:
-    """Hold where one target is in one frame. ``box_xyxy`` is left, top, right, bottom in pixels of that frame.
-
-    ``score`` is how sure the answer is, 0 to 1; ``state`` is tracking, uncertain, lost, found or left. While a target
-    is lost or has left, the box is the last place that was believed, and ``visible`` is False.
-    """
-
-    box_xyxy: Boxes
-    score: float
-    state: str
-    id: int
-    frame: Frame
-    timing: Speed
-    trained: bool = True
-
-    @property
-    def visible(self) -> bool:
-        """Whether the target is taken to be where the box is."""
-        return self.state not in ("lost", "left")
-
-    @property
-    def box_xywh(self) -> tuple[float, float, float, float]:
-        """Return left, top, width, height."""
-        left, top, right, bottom = (float(value) for value in self.box_xyxy)
-        return left, top, right - left, bottom - top
-
-    @property
-    def speed(self) -> dict[str, float]:
-        """The milliseconds of this target in this frame under ``preprocess``, ``inference``, ``postprocess``."""
-        return self.timing.to_dict()
-
-    def plot(self) -> Pixels:
-        """Return the picture with the box drawn on it, (H, W, 3) in RGB order."""
-        drawn: Pixels = door("edgevit.apps.draw:draw")(self)
-        return drawn
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON data."""
-        data: dict[str, Any] = {
-            "task": "track",
-            "source": self.frame.source,
-            "index": self.frame.index,
-            "size_hw": list(self.frame.size_hw),
-            "id": self.id,
-            "box_xyxy": [round(float(value), 2) for value in self.box_xyxy],
-            "score": round(self.score, 4),
-            "state": self.state,
-            "speed": self.speed,
-        }
-        return data if self.trained else {**data, "untrained": True}
-
-    def to_json(self) -> str:
-        """Return one line of JSON."""
-        return json.dumps(self.to_dict(), ensure_ascii=False)
-
-    def to_supervision(self) -> Any:
-        """Return ``supervision.Detections`` with this one box, for those who have that library."""
-        try:
-            from supervision import Detections
-        except ImportError as exc:
-            raise MissingDependencyError(
-                "to_supervision() needs the package 'supervision', which is not installed. "
-                "Type: pip install supervision"
-            ) from exc
-        return Detections(
-            xyxy=self.box_xyxy[None].astype(np.float32),
-            confidence=np.array([self.score], np.float32),
-            tracker_id=np.array([self.id]),
-        )
-
-    def __str__(self) -> str:
-        left, top, right, bottom = (round(float(value)) for value in self.box_xyxy)
-        said = f"{self.state} {self.score:.2f} at {left},{top} to {right},{bottom}"
-        return said if self.trained else f"UNTRAINED weights, no meaning: {said}"

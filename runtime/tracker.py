@@ -17,11 +17,12 @@ from edgevit.manifest import Manifest
 
 from .engines import Engine
 from .frame import Frame, Pixels, frame_of
-from .results import Speed, Track
+from .results import Speed
 from .scene_cuts import SceneCuts
 from .sources import Source, open_source
 from .tasks.track import Step, Target
 from .tasks.track_net import TrackNet
+from .tracks import Track, Tracks
 
 
 class TrackSession:
@@ -66,13 +67,13 @@ class TrackSession:
             self._cuts.see(frame)
         return self._track(key, Step(target.box_xywh, 1.0, "tracking"), frame, _since(began))
 
-    def __call__(self, picture: Frame | Any, *, color: str | None = None) -> tuple[Track, ...]:
+    def __call__(self, picture: Frame | Any, *, color: str | None = None) -> Tracks:
         """Find every target in the next frame; the answers are in the order in which they were started."""
         frame = frame_of(picture, color)
         with self._turn:
             self._open()
             cut = self._cuts.see(frame)
-            return tuple(self._stepped(key, target, frame, cut) for key, target in self._targets.items())
+            return Tracks((self._stepped(*item, frame, cut) for item in self._targets.items()), frame)
 
     def stop(self, id: int) -> None:
         """Follow this target no longer."""
@@ -88,7 +89,7 @@ class TrackSession:
         box_xyxy: Sequence[float] | None = None,
         *,
         color: str | None = None,
-    ) -> Iterator[tuple[Track, ...]]:
+    ) -> Iterator[Tracks]:
         """Answer for every frame of a source (a URI, a Source, or any frames), in order.
 
         With ``box_xyxy`` the first frame starts a target, and its answer is that box; without it, what was started
@@ -102,7 +103,8 @@ class TrackSession:
         try:
             for picture in opened:
                 if box_xyxy is not None:
-                    yield (self.start(picture, box_xyxy, color=color),)
+                    track = self.start(picture, box_xyxy, color=color)
+                    yield Tracks((track,), track.frame)
                     box_xyxy = None
                 else:
                     yield self(picture, color=color)

@@ -27,6 +27,7 @@ _LINES = {
     "placement": "where a bundle's operators run, and which fall back",
     "matrix": "prove a table of models, formats and precisions",
     "predict": "run a bundle on pictures or a video",
+    "track": "follow a target through a video",
     "val": "measure a bundle's accuracy on a folder of pictures",
     "build": "build on the device what TensorRT needs there",
     "bench": "measure a bundle's speed and memory on this machine",
@@ -36,7 +37,7 @@ _LINES = {
 
 VERBS = Registry("verb", {name: f"edgevit.cli.{name}" for name in _LINES}, ask="edgevit --help")
 
-_STREAMING = ("predict",)
+_STREAMING = ("predict", "track")
 """Verbs that answer with JSON lines: an error among them would be taken for a result."""
 
 _ENVIRONMENT = 3

@@ -34,7 +34,7 @@ VIDEO_SUFFIXES = frozenset({
 
 READABLE = (
     "a picture, a folder or a quoted glob of pictures ('holiday/*.jpg'), a video file, file:// in front of any of "
-    "these, and synthetic://shapes?count=12"
+    "these, synthetic://shapes?count=12 and synthetic://clip?kind=demo"
 )
 
 _SCHEMES = ("file", "synthetic")

@@ -1,8 +1,11 @@
-"""Yield built-in renders: ``synthetic://shapes?count=12&size=480x640&seed=0``, the same on every machine.
+"""Yield built-in renders, the same on every machine: single pictures, and clips of one target.
+
+``synthetic://shapes?count=12&size=480x640&seed=0`` and ``synthetic://clip?kind=demo&count=150&size=240x320``.
 
 ``size`` is height x width and gives a large picture with one object; one number, or none, gives the square pictures
 that the shapes classifier is measured on. ``start`` is the first index, ``fps`` the pace. Each frame's source ends in
-its truth (``synthetic://shapes/0003-triangle.png``), so that a demo can count what was right.
+its truth (``synthetic://shapes/0003-triangle.png``, ``synthetic://clip/demo/0003@40,32,18,20.png``), so that a demo can
+count what was right; a frame of a clip in which the target cannot be seen names no box.
 """
 
 from __future__ import annotations
@@ -19,7 +22,11 @@ from ..frame import Frame
 from .images import SECOND_NS
 from .protocol import OnError, Source
 
-SCENES = Registry("synthetic scene", {"shapes": "edgevit.scenes.shapes"}, ask="synthetic://shapes?count=12")
+SCENES = Registry(
+    "synthetic scene",
+    {"shapes": "edgevit.scenes.shapes", "clip": "edgevit.scenes.clips"},
+    ask="synthetic://shapes?count=12",
+)
 
 _LIMITS = {"count": (1, 1 << 31), "seed": (0, (1 << 32) - 1), "start": (0, 1 << 31), "fps": (1, 1000)}
 
@@ -34,6 +41,36 @@ class Order:
     seed: int = 0
     start: int = 0
     fps: int = 10
+    kind: str = ""
+
+
+class Clips:
+    """Render the frames of one clip, one at a time."""
+
+    live = False
+
+    def __init__(self, order: Order) -> None:
+        self.faults: tuple[str, ...] = ()
+        self._order = order
+        asked: dict[str, Any] = {"seed": order.seed, "count": order.count}
+        if order.size_hw:
+            asked["size_hw"] = order.size_hw if len(order.size_hw) == 2 else order.size_hw * 2
+        self._clip = SCENES.load("clip").Clip(order.kind or "demo", **asked)
+        self.total: int | None = order.count - order.start
+        self._closed = False
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index in range(self._order.start, self._order.count):
+            if self._closed:
+                return
+            shot = self._clip.shot(index)
+            place = "" if shot.box_xywh is None else "@" + ",".join(f"{value:g}" for value in shot.box_xywh)
+            name = f"synthetic://clip/{self._order.kind or 'demo'}/{index:04d}{place}.png"
+            number = index - self._order.start
+            yield Frame(shot.rgb, "rgb", number * SECOND_NS // self._order.fps, number, name)
+
+    def close(self) -> None:
+        self._closed = True
 
 
 class Renders:
@@ -72,22 +109,25 @@ class Renders:
 
 def source_of(place: str, *, on_error: OnError, recursive: bool) -> Source:
     """Open a synthetic source; its pictures cannot fail, so the policies change nothing."""
-    return Renders(order_of(place))
+    order = order_of(place)
+    return Clips(order) if order.scene == "clip" else Renders(order)
 
 
 def order_of(uri: str) -> Order:
     """Read the URI; a key or a value that cannot be is named."""
     parts = urlsplit(uri)
-    values: dict[str, Any] = {}
+    clip = parts.netloc == "clip"
+    values: dict[str, Any] = {"count": 150, "fps": 30, "seed": 7} if clip else {}
     for key, text in parse_qsl(parts.query, keep_blank_values=True):
         if key == "size":
             values["size_hw"] = _size(text)
         elif key in _LIMITS:
             values[key] = _number(key, text, *_LIMITS[key])
+        elif key == "kind" and clip:
+            values[key] = text
         else:
-            raise unknown_name(
-                "option of synthetic://", key, ("size", *_LIMITS), ask="synthetic://shapes?count=12&size=96"
-            )
+            known = ("size", *_LIMITS, *(["kind"] if clip else []))
+            raise unknown_name("option of synthetic://", key, known, ask="synthetic://shapes?count=12&size=96")
     return Order(parts.netloc, **values)
 
 

@@ -1,0 +1,191 @@
+"""Follow a target through an input and write what is found: the loop behind ``edgevit track``. Never torch."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from edgevit.bundle import Bundle
+from edgevit.errors import InputError, UsageError
+from edgevit.runtime import Frame, Tracks, TrackSession, load
+from edgevit.runtime.sinks import Fan, Sink, open_sink
+from edgevit.runtime.sources import Source, open_source
+
+Box = tuple[float, float, float, float]
+Progress = Callable[[int, "int | None", Tracks], None]
+
+
+class Screen(Protocol):
+    """Show frames to a person and hear what they want; ``window.py`` is the one with a mouse."""
+
+    def choose(self, frame: Frame) -> Box | None:
+        """Let a person draw a box x, y, width, height; None if they will not."""
+
+    def show(self, tracks: Tracks) -> str:
+        """Show a frame and return what was asked for: "", "select", "reset" or "quit"."""
+
+    def close(self) -> None:
+        """Take the window away."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Tell what a run did. ``states`` counts frames, ``fps`` is the tracker's own pace, without reading and writing."""
+
+    frames: int
+    fps: float
+    states: dict[str, int]
+    outputs: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+    stopped: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON data."""
+        held = {"frames": self.frames, "fps": round(self.fps, 1), "states": self.states}
+        return {**held, "outputs": list(self.outputs), "faults": list(self.faults), "stopped": self.stopped}
+
+    def __str__(self) -> str:
+        states = ", ".join(f"{state} {count}" for state, count in self.states.items())
+        where = f", written to {', '.join(self.outputs)}" if self.outputs else ""
+        told = f"{self.frames} frames ({states}), {self.fps:.0f} a second{where}"
+        return f"{told}{f'; {self.stopped}' if self.stopped else ''}."
+
+
+def track(
+    model: TrackSession | Bundle | str | Path,
+    source: str | os.PathLike[str] | Source,
+    *,
+    box_xywh: Box | None = None,
+    save: Iterable[str | os.PathLike[str]] = (),
+    screen: Screen | None = None,
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> Summary:
+    """Follow one target; ``box_xywh`` is where it is in the first frame.
+
+    Without it a person draws it on the ``screen``; a built-in clip knows it. Whatever ends the run, what was written is
+    kept: a video is finished and holds the frames so far. A session that was handed over stays open.
+    """
+    with ExitStack() as stack:
+        if isinstance(source, (str, os.PathLike)):
+            source = stack.enter_context(closing(open_source(source)))
+        own = isinstance(model, TrackSession)
+        session = model if isinstance(model, TrackSession) else stack.enter_context(load(model, task="track"))
+        sinks: list[Sink] = []
+        for place in save:
+            sinks.append(open_sink(place))
+            stack.callback(sinks[-1].close)
+        loop = _Loop(session, box_xywh, screen, Fan(sinks), progress)
+        if screen is not None:
+            stack.callback(screen.close)
+        if own:
+            stack.callback(_forget, session, session.ids)
+        stopped = loop.run(source, limit)
+        faults = tuple(source.faults)
+    return Summary(
+        loop.done,
+        loop.done / loop.seconds if loop.seconds else 0.0,
+        dict(loop.states),
+        tuple(s.place for s in sinks),
+        faults,
+        stopped,
+    )
+
+
+class _Loop:
+    """Hold what a run counts and what a person may change in it."""
+
+    def __init__(
+        self, session: TrackSession, box_xywh: Box | None, screen: Screen | None, sink: Fan, progress: Progress | None
+    ) -> None:
+        self._session, self._box, self._screen = session, box_xywh, screen
+        self._sink, self._progress = sink, progress
+        self._id: int | None = None
+        self._first: Box | None = None
+        self.done, self.seconds = 0, 0.0
+        self.states: Counter[str] = Counter()
+
+    def run(self, source: Source, limit: int | None) -> str:
+        """Go through the frames and return what ended them, if it was not their end."""
+        try:
+            for frame in itertools.islice(source, limit):
+                tracks = self._answer(frame)
+                self._sink.write(frame, tracks)
+                self.done += 1
+                self.states.update(track.state for track in tracks)
+                if self._progress is not None:
+                    self._progress(self.done, source.total, tracks)
+                if self._screen is not None and not self._heard(self._screen.show(tracks), frame):
+                    return "ended in the window"
+        except BrokenPipeError:
+            return "the reader of the output went away"
+        except KeyboardInterrupt:
+            return "interrupted"
+        finally:
+            self._sink.close()
+        if not self.done:
+            raise InputError("The input has no frame; there is nothing to follow a target in.")
+        return ""
+
+    def _answer(self, frame: Frame) -> Tracks:
+        began = time.perf_counter()
+        if self._id is None:
+            box = self._chosen(frame)
+            began = time.perf_counter()
+            self._start(frame, box)
+            tracks = Tracks((self._started,), frame)
+        else:
+            tracks = self._session(frame)
+        self.seconds += time.perf_counter() - began
+        return tracks
+
+    def _chosen(self, frame: Frame) -> Box:
+        if self._box is not None:
+            return self._box
+        if known := box_in_name(frame.source):
+            return known
+        drawn = self._screen.choose(frame) if self._screen is not None else None
+        if drawn is None:
+            raise UsageError(
+                "What shall be followed? Type: --box x,y,width,height (in the first frame), or --show to draw it."
+            )
+        return drawn
+
+    def _start(self, frame: Frame, box: Box) -> None:
+        x, y, w, h = box
+        self._started = self._session.start(frame, (x, y, x + w, y + h), self._id)
+        self._id, self._first = self._started.id, self._first or box
+
+    def _heard(self, wish: str, frame: Frame) -> bool:
+        """Do what a person asked for; False ends the run."""
+        if wish == "select" and self._screen is not None:
+            drawn = self._screen.choose(frame)
+            if drawn is not None:
+                self._start(frame, drawn)
+        elif wish == "reset" and self._first is not None:
+            self._start(frame, self._first)
+        return wish != "quit"
+
+
+def box_in_name(source: str) -> Box | None:
+    """Return the true box that a built-in clip writes into its frames' names, if this is one."""
+    _, mark, rest = source.partition("@")
+    if not mark or not source.startswith("synthetic://clip"):
+        return None
+    x, y, w, h = (float(value) for value in rest.removesuffix(".png").split(","))
+    return x, y, w, h
+
+
+def _forget(session: TrackSession, before: tuple[int, ...]) -> None:
+    """Leave a session that was handed over with the targets that it came with."""
+    for key in np.setdiff1d(session.ids, before).tolist():
+        session.stop(int(key))

@@ -1,0 +1,94 @@
+"""Follow a target through a video: a line a frame, an annotated copy where it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from ..registry import door
+from . import console
+from .bundles import find_bundle
+from .parsing import whole
+
+if TYPE_CHECKING:
+    from edgevit.apps.track import Summary
+
+HELP = """Follow one target through a video, a folder of frames or a built-in clip (synthetic://clip?kind=demo).
+Each OUTPUT is a video, a folder or a .jsonl file; --json prints one JSON line a frame instead.
+
+  edgevit track synthetic://clip annotated.mp4              a built-in clip knows its target
+  edgevit track match.mp4 followed.mp4 --box 312,146,106,96
+  edgevit track match.mp4 --show                            draw the box with the mouse; s: another, r: the first"""
+
+_INTERRUPTED = 130
+_DEFAULT = "hit_nano"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("input", metavar="INPUT", help="a video, a folder or 'glob' of frames, synthetic://clip")
+    parser.add_argument("outputs", nargs="*", default=[], metavar="OUTPUT", help="a video, a folder or a .jsonl file")
+    parser.add_argument("--bundle", default=_DEFAULT, metavar="B", help=f"a tracker's bundle (default: {_DEFAULT})")
+    parser.add_argument("--box", type=box_of, metavar="X,Y,W,H", help="where the target is in the first frame")
+    parser.add_argument("--show", action="store_true", help="show it in a window, and draw the box there")
+    parser.add_argument("--limit", type=whole(1, 10**9), metavar="N", help="stop after N frames")
+    parser.add_argument("--engine", metavar="E", help="another engine than the format's own")
+    parser.add_argument("--threads", type=whole(1, 1024), metavar="N", help="threads of the engine")
+    parser.add_argument("--precision", metavar="P", help="what the engine computes in (default: exact fp32)")
+
+
+def box_of(words: str) -> tuple[float, float, float, float]:
+    """Read x,y,width,height; whether they make sense in the picture is seen there."""
+    try:
+        x, y, w, h = (float(word) for word in words.split(","))
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"'{words}' is no box: four numbers x,y,width,height") from exc
+    return x, y, w, h
+
+
+def run(args: argparse.Namespace) -> int:
+    """Follow the target to the end."""
+    from .. import load
+
+    path = find_bundle(args.bundle)
+    with ExitStack() as stack:
+        # The input first: a mistyped name should not cost the loading of a model.
+        source = door("edgevit.runtime.sources:open_source")(args.input)
+        stack.callback(source.close)
+        screen = door("edgevit.apps.window:Window")() if args.show else None
+        session = stack.enter_context(
+            load(path, task="track", engine=args.engine, threads=args.threads, precision=args.precision)
+        )
+        summary: Summary = door("edgevit.apps.track:track")(
+            session,
+            source,
+            box_xywh=args.box,
+            save=args.outputs,
+            screen=screen,
+            limit=args.limit,
+            progress=_json_line if args.json else _event_printer(),
+        )
+        engine = session.engine_description
+    for fault in summary.faults:
+        console.note(f"passed over: {fault}")
+    console.note(f"{summary} ({engine})")
+    return _INTERRUPTED if summary.stopped == "interrupted" else 0
+
+
+def _json_line(done: int, total: int | None, tracks: Any) -> None:
+    console.answer(tracks.to_dict())
+
+
+def _event_printer() -> Callable[[int, int | None, Any], None]:
+    """Print a line where a target's state changes; the boxes of all frames are for files and --json."""
+    last: dict[int, str] = {}
+
+    def show(done: int, total: int | None, tracks: Any) -> None:
+        for track in tracks:
+            if last.get(track.id) != track.state:
+                last[track.id] = track.state
+                console.say(f"frame {done - 1}: {track.id} {track}")
+
+    return show
