@@ -24,6 +24,7 @@ from edgevit.errors import DownloadError, WeightsError, reason
 
 from .download import Progress, check_url, download, weights_dir
 from .hub import HubFile, fetch_from_hub
+from .unread import unread
 
 Kind = Literal["default", "shipped", "hub", "random", "file", "url"]
 
@@ -216,7 +217,8 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 def _read_torch(path: Path) -> dict[str, Any]:
     # Trainers put their options beside the weights; these plain-data types hold values and run nothing.
     try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace, *_numpy_scalars()]):
+        allowed = [argparse.Namespace, *_numpy_scalars(), *unread()]
+        with warnings.catch_warnings(), torch.serialization.safe_globals(allowed):
             warnings.simplefilter("ignore", UserWarning)  # torch's remarks on odd pickles; the sentence below is ours
             data = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as exc:

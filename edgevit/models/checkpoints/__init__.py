@@ -1,7 +1,8 @@
-"""Turn the authors' original checkpoint files into timm's state dicts, one family a file.
+"""Turn the authors' original checkpoint files into timm's state dicts (for HiT: ours), one family a file.
 
 A family module has one function, ``original_names(timm_keys) -> {original key: timm key}``: the whole map for one
-model, so a file fits exactly or is refused by name. ``convert`` tries, in this order: timm's own keys, the family's
+model, so a file fits exactly or is refused by name. It may have another, ``check(tensors, module, model_name)``, which
+knows better why a file is the wrong one. ``convert`` tries, in this order: timm's own keys, the family's
 map, and the filter that timm keeps for some models; the first that fits with every key and every shape wins. Nothing
 is guessed from the order of the keys alone.
 """
@@ -19,7 +20,7 @@ from edgevit.errors import WeightsError
 from edgevit.registry import Registry
 
 from .fitting import Fit, fit
-from .wrappers import unwrap
+from .wrappers import unwrap, without_computed
 
 _HERE = "edgevit.models.checkpoints"
 FAMILIES = Registry(
@@ -31,6 +32,7 @@ FAMILIES = Registry(
         "shvit": f"{_HERE}.shvit",
         "levit": f"{_HERE}.levit",
         "efficientformerv2": f"{_HERE}.efficientformerv2",
+        "hit": f"{_HERE}.hit",
     },
     ask="edgevit list",
 )
@@ -40,6 +42,11 @@ FAMILIES = Registry(
 def convert(state_dict: Mapping[str, Any], module: nn.Module, *, model_name: str) -> dict[str, torch.Tensor]:
     """Return the state dict for ``module``, or refuse with the first keys that differ."""
     tensors = unwrap(state_dict)
+    known = family(model_name)
+    check = getattr(FAMILIES.load(known), "check", None) if known else None
+    if check is not None:
+        check(tensors, module, model_name)
+    tensors = without_computed(tensors)
     heads = classifier_keys(module)
     closest: tuple[str, Fit] | None = None
     for origin, keys, candidate in _readings(tensors, module, model_name):
@@ -48,8 +55,9 @@ def convert(state_dict: Mapping[str, Any], module: nn.Module, *, model_name: str
             return result.tensors
         if closest is None or result.distance < closest[1].distance:
             closest = (origin, result)
-    assert closest is not None  # timm's own keys are always one of the readings
-    raise WeightsError(closest[1].complaint(model_name, origin=closest[0], heads=heads))
+    assert closest is not None  # the net's own keys are always one of the readings
+    own = "edgevit" if known == "hit" else "timm"
+    raise WeightsError(closest[1].complaint(model_name, origin=closest[0], heads=heads, own=own))
 
 
 def load(state_dict: Mapping[str, Any], module: nn.Module, *, model_name: str) -> None:

@@ -31,8 +31,8 @@ class Fit:
         """Count the keys that differ, to find the reading that comes closest."""
         return len(self.missing) + len(self.unexpected) + len(self.shapes)
 
-    def complaint(self, model_name: str, *, origin: str, heads: Sequence[str]) -> str:
-        """Say in one sentence or two why the file is refused."""
+    def complaint(self, model_name: str, *, origin: str, heads: Sequence[str], own: str = "timm") -> str:
+        """Say in one sentence or two why the file is refused. ``own`` is whose keys the net has."""
         if self.shapes and not self.missing and not self.unexpected and all(s[1] in heads for s in self.shapes):
             in_file, in_net = self.shapes[0][2][0], self.shapes[0][3][0]
             return (
@@ -44,10 +44,10 @@ class Fit:
             _list("unexpected", self.unexpected),
             _list("of another shape", [f"{key} {have} instead of {want}" for key, _, have, want in self.shapes]),
         ]
-        spelling = "the authors' keys" if origin == "original" else "timm's keys"
+        spelling = "the authors' keys" if origin == "original" else f"{own}'s keys"
         return (
             f"The file does not fit {model_name} (compared with {spelling}): {'; '.join(p for p in parts if p)}. "
-            f"Expected a checkpoint of {model_name}, in timm's or the authors' own format."
+            f"Expected a checkpoint of {model_name}, in {own}'s or the authors' own format."
         )
 
 

@@ -27,7 +27,7 @@ _DEPTH = 4
 
 
 def unwrap(checkpoint: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """Return the bare tensors by name; buffers that are computed anew (``attention_bias_idxs``) are dropped."""
+    """Return the bare tensors by name."""
     found: Mapping[str, Any] = checkpoint
     for _ in range(_DEPTH):
         inner = next((found[key] for key in _WRAPPERS if isinstance(found.get(key), Mapping)), None)
@@ -38,7 +38,11 @@ def unwrap(checkpoint: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     if not tensors:
         seen = ", ".join(repr(key) for key in list(checkpoint)[:5]) or "nothing at all"
         raise WeightsError(f"The checkpoint holds no tensors by name. It holds {seen}; expected a state dict.")
-    tensors = _without_prefixes(tensors)
+    return _without_prefixes(tensors)
+
+
+def without_computed(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Drop the buffers that are computed anew (``attention_bias_idxs``)."""
     return {key: value for key, value in tensors.items() if not key.endswith("attention_bias_idxs")}
 
 

@@ -10,7 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from edgevit.errors import SpecError
+
 Three = tuple[int, int, int]
+STRIDE = 16
+"""Pixels a token, as the stem leaves them."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,14 @@ class HitSize:
     drop_path: float = 0.0
     features: int = 0
 
+    def __post_init__(self) -> None:
+        if self.search % (4 * STRIDE) or self.template % STRIDE:
+            raise SpecError(
+                f"The search picture's side must be a multiple of {4 * STRIDE} pixels, since its {STRIDE} pixel tokens "
+                f"are halved twice and doubled again, and the template's one of {STRIDE}; not {self.search} and "
+                f"{self.template}."
+            )
+
     @property
     def map_stride(self) -> int:
         """Return how many pixels of the search picture one cell of the corner maps stands for."""
@@ -48,9 +60,6 @@ class HitSize:
         """Return the same of the template."""
         return _sides(self.template)
 
-
-STRIDE = 16
-"""Pixels a token, as the stem leaves them."""
 
 SIZES: Mapping[str, HitSize] = {
     "hit_nano": HitSize(
