@@ -112,6 +112,15 @@ def picture_text(image: ImageSpec) -> str:
     )
 
 
+def crops_text(track: Mapping[str, Any]) -> str:
+    """Say how a tracker's two pictures are cut."""
+    cuts = [
+        f"{what} {'x'.join(map(str, track[f'{what}_size_hw']))} of {track[f'{what}_factor']:g} times the target's size"
+        for what in ("search", "template")
+    ]
+    return f"{', '.join(cuts)} ({track['crop']})"
+
+
 def placement_texts(placement: Mapping[str, Any]) -> list[str]:
     """Say in a line a unit how many operators run where; "falls back" only of the unit that the bundle is meant for."""
     lines = []
@@ -179,6 +188,8 @@ def _text(key: str, value: Any) -> str:
         from ..spec import ImageSpec
 
         return picture_text(ImageSpec(**value))
+    if key == "track":
+        return crops_text(value)
     if key == "labels":
         return labels_text(tuple(value))
     if isinstance(value, tuple | list):

@@ -14,6 +14,7 @@ from . import console
 from .bundles import size_text
 
 Facts = dict[str, Any]
+_OF_TASK = {"classify": "from the hub", "track": "from a file"}
 
 HELP = """List the models that can be exported.
 
@@ -148,7 +149,7 @@ def _cells(model: Facts, wanted: str | None) -> list[Cell]:
 
 
 def _shipped_columns(model: Facts) -> tuple[str, str]:
-    weights = f"shipped, {model['accuracy']:.1%} right" if model["shipped_weights"] else "from the hub"
+    weights = f"shipped, {model['accuracy']:.1%} right" if model["shipped_weights"] else _OF_TASK[model["task"]]
     return weights, ", ".join(_formats(model)) or "-"
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,8 +10,8 @@ from hypothesis import strategies as st
 
 from edgevit.errors import SpecError, UnknownNameError, UnsupportedError
 from edgevit.formats import FORMATS, check_precision, find_format
-from edgevit.registry import MODEL_FAMILIES, MODELS, Registry, family_of, list_models
-from edgevit.spec import ImageSpec, Spec
+from edgevit.registry import MODEL_FAMILIES, MODELS, TRACKER_FAMILIES, Registry, family_of, list_models
+from edgevit.spec import ImageSpec, Spec, TrackSpec
 
 sides = st.integers(1, 512)
 unit = st.floats(0, 1, allow_nan=False)
@@ -38,6 +39,103 @@ def images(draw: st.DrawFn) -> ImageSpec:
 def test_a_spec_survives_json(image: ImageSpec, labels: list[str]) -> None:
     spec = Spec("classify", image, tuple(labels), tuple(f"id{i}" for i in range(len(labels))))
     assert Spec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+
+
+ends = st.tuples(st.text("abc_", min_size=1), st.text("xyz_", min_size=1)).map(".".join)
+
+
+@st.composite
+def tracks(draw: st.DrawFn) -> TrackSpec:
+    features = draw(st.none() | st.text(min_size=1))
+    return TrackSpec(
+        template_size_hw=(draw(sides), draw(sides)),
+        search_size_hw=(draw(sides), draw(sides)),
+        template_factor=draw(st.floats(0.5, 8)),
+        search_factor=draw(st.floats(0.5, 8)),
+        crop=draw(st.text(min_size=1)),
+        margin=draw(st.integers(0, 100)),
+        map_stride=draw(sides),
+        score=draw(st.none() | st.text(min_size=1)),
+        features=features,
+        feature_stride=None if features is None else draw(sides),
+        state=tuple(draw(st.lists(st.tuples(ends, ends), max_size=3))),
+        tuning=tuple(draw(st.lists(st.tuples(st.text(), st.floats(-100, 100)), max_size=3))),
+    )
+
+
+@given(images(), tracks())
+def test_a_trackers_spec_survives_json(image: ImageSpec, track: TrackSpec) -> None:
+    size = track.search_size_hw
+    spec = Spec("track", replace(image, size_hw=size, resize_hw=size), output="box", track=track)
+    assert Spec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+    assert hash(spec) == hash(Spec.from_dict(json.loads(json.dumps(spec.to_dict()))))
+
+
+def test_a_classifiers_json_is_as_it_was_before_there_were_trackers() -> None:
+    assert "track" not in Spec("classify", ImageSpec((8, 8), (8, 8))).to_dict()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"template_size_hw": (0, 8)},
+        {"template_size_hw": 96},
+        {"search_size_hw": (8, 8.5)},
+        {"template_factor": 0},
+        {"search_factor": float("nan")},
+        {"search_factor": "4"},
+        {"crop": ""},
+        {"crop": 1},
+        {"margin": -1},
+        {"margin": 2.5},
+        {"map_stride": 0},
+        {"map_stride": True},
+        {"score": ""},
+        {"features": "features"},
+        {"feature_stride": 8},
+        {"feature_stride": 0, "features": "features"},
+        {"state": "template"},
+        {"state": [("template.tokens",)]},
+        {"state": [("template.tokens", "tokens")]},
+        {"state": [("template.tokens", "track.a.b")]},
+        {"tuning": {"rate": 1}},
+        {"tuning": [("rate", float("nan"))]},
+        {"tuning": [("rate", "fast")]},
+        {"tuning": [(1, 2)]},
+    ],
+)
+def test_a_track_spec_that_makes_no_sense_is_refused(change: dict[str, object]) -> None:
+    whole: dict[str, object] = {"template_size_hw": (96, 96), "search_size_hw": (192, 192), **change}
+    with pytest.raises(SpecError, match=next(iter(change)).split("_")[0]):
+        TrackSpec(**whole)  # type: ignore[arg-type]
+
+
+TRACK = TrackSpec((96, 96), (192, 192))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"track": None}, "go together"),
+        ({"task": "classify"}, "go together"),
+        ({"output": "logits"}, "go together"),
+        ({"track": {"template_size_hw": (96, 96)}}, "must be a TrackSpec"),
+        ({"track": replace(TRACK, search_size_hw=(256, 256))}, "search_size_hw"),
+    ],
+)
+def test_a_trackers_spec_is_whole(change: dict[str, object], told: str) -> None:
+    image = ImageSpec((192, 192), (192, 192))
+    whole: dict[str, object] = {"task": "track", "image": image, "output": "box", "track": TRACK, **change}
+    with pytest.raises(SpecError, match=told):
+        Spec(**whole)  # type: ignore[arg-type]
+
+
+def test_json_that_is_no_track_spec_is_told() -> None:
+    whole = Spec("track", ImageSpec((192, 192), (192, 192)), output="box", track=TRACK).to_dict()
+    tables: list[object] = [[], {}, {"template_size_hw": [96, 96]}, "hit"]
+    for track in tables:
+        with pytest.raises(SpecError):
+            Spec.from_dict({**whole, "track": track})
 
 
 @pytest.mark.parametrize(
@@ -137,8 +235,9 @@ def test_an_unknown_precision_is_answered_with_those_there_are() -> None:
 
 
 def test_names_are_listed_by_task_and_known_by_family() -> None:
-    assert set(list_models("classify")) == set(list_models()) == set(MODELS)
-    assert len(list_models()) == sum(len(names) for names in MODEL_FAMILIES.values())
+    assert set(list_models()) == set(MODELS) == {*list_models("classify"), *list_models("track")}
+    assert len(list_models("classify")) == sum(len(names) for names in MODEL_FAMILIES.values())
+    assert list_models("track") == TRACKER_FAMILIES["hit"]
     assert family_of("levit_conv_192") == "levit_conv"
     assert family_of("timm/resnet18") == "timm"
     with pytest.raises(UnknownNameError, match="classify"):
