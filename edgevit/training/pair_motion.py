@@ -121,7 +121,7 @@ def first_poses(draws: Draws, half_px: Tensor, natural: Tensor) -> Poses:
 def next_poses(draws: Draws, before: Poses, natural: Tensor) -> Poses:
     """Pose the targets some frames later: turned, nearer, seen from another side, bent otherwise."""
     angle = torch.where(draws.chance(0.25), draws.normal(0.4, 0.8), draws.normal(0.1, 0.3))
-    ratio = draws.normal(0.12, 0.4)
+    ratio = torch.where(draws.chance(0.25), draws.normal(0.45, 0.9), draws.normal(0.12, 0.4))
     stretch = torch.stack(((ratio / 2).exp(), (-ratio / 2).exp()), 1)
     turn = turned(angle) @ (torch.diag_embed(stretch) @ before.turn)
     bend = _bends(draws, 0.10)

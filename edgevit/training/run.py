@@ -8,21 +8,27 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from edgevit.errors import UsageError, WeightsError
+
+_Tensors = Sequence[Tensor]
 
 
 @dataclass(frozen=True)
 class Pace:
-    """Say how any net of ours learns. The run ends after ``steps``, or if that is 0, after ``minutes`` of the clock."""
+    """Say how any net of ours learns. The run ends after ``steps``, or if that is 0, after ``minutes`` of the clock.
+
+    The averaged weights move by 1 - ``average`` a step towards the net's; where ``quick_average`` is not 0, faster at
+    first, so that what the net was before it learnt anything does not linger.
+    """
 
     minutes: float = 14.5
     steps: int = 0
@@ -32,6 +38,7 @@ class Pace:
     rate: float = 6e-3
     weight_decay: float = 0.05
     average: float = 0.998
+    quick_average: float = 0.0
     warm_up: float = 0.05
     clip: float = 2.0
     seed: int = 0
@@ -92,8 +99,7 @@ class Run:
         """Make a seeded net, its average and its optimiser."""
         torch.manual_seed(recipe.seed)
         net = build().to(recipe.device)
-        average = get_ema_multi_avg_fn(recipe.average)  # type: ignore[no-untyped-call]
-        averaged = AveragedModel(net, multi_avg_fn=average, use_buffers=True)
+        averaged = AveragedModel(net, multi_avg_fn=_follower(recipe), use_buffers=True)
         decayed = [p for p in net.parameters() if p.ndim > 1]
         free = [p for p in net.parameters() if p.ndim <= 1]
         groups: list[dict[str, Any]] = [{"params": decayed}, {"params": free, "weight_decay": 0.0}]
@@ -148,6 +154,20 @@ def move(run: Run, recipe: Pace, share: float) -> None:
     run.optimizer.step()
     run.averaged.update_parameters(run.net)
     run.step += 1
+
+
+def _follower(recipe: Pace) -> Callable[[_Tensors, _Tensors, Tensor | int], None]:
+    """Return how the average moves: called with itself, the net's weights, and how often it has moved."""
+
+    @torch.no_grad()
+    def follow(averages: _Tensors, values: _Tensors, moved: Tensor | int) -> None:
+        seen = float(moved)
+        early = (1 + seen) / (recipe.quick_average + seen) if recipe.quick_average else 1.0
+        share = 1 - min(recipe.average, early)
+        for average, value in zip(averages, values, strict=True):
+            average.lerp_(value, share) if average.is_floating_point() else average.copy_(value)
+
+    return follow
 
 
 def _rate_share(share: float, warm_up: float) -> float:

@@ -39,6 +39,7 @@ class TrackingRecipe(Pace):
     batch: int = 64
     rate: float = 2e-3
     average: float = 0.998
+    quick_average: float = 10.0
     clip: float = 5.0
     checkpoint_s: float = 120.0
     start: float = 0.03
