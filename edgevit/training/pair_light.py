@@ -24,7 +24,7 @@ class Light:
     def spoil(self, crops: Tensor, draws: Draws, grey: Tensor, *, blurred: slice, coarse: slice) -> Tensor:
         """Turn (N, 3, S, S) of 0..255 into bytes; which rows are blurred and which coarse is the caller's choice."""
         device = crops.device
-        crops = _relit(crops.mul_(1 / 255), draws, grey.to(device))
+        _relight(crops, draws, grey)
         if len(crops[blurred]):
             crops[blurred] = _blurred(crops[blurred], draws.between(0.0, 1.8, 2)[blurred].to(device))
         noise = self._noise_for(crops, draws)
@@ -44,18 +44,19 @@ class Light:
         return window[which] * amount.to(crops.device)[:, None, None, None]
 
 
-def _relit(crops: Tensor, draws: Draws, grey: Tensor) -> Tensor:
+def _relight(crops: Tensor, draws: Draws, grey: Tensor) -> None:
+    """Turn 0..255 into 0..1 as another camera would see it, in place: each pass over all pixels counts."""
     device, size = crops.device, crops.shape[-1]
-    gain = (draws.normal(0.18, 0.45).exp()[:, None] * draws.normal(0.06, 0.2, 3).exp()).to(device)
+    gain = (draws.normal(0.18, 0.45).exp()[:, None] * draws.normal(0.06, 0.2, 3).exp() / 255).to(device)
     lift = draws.normal(0.05, 0.15).to(device)
     curve = draws.normal(0.25, 0.6).to(device)[:, None, None, None]
-    mean = crops.mean(1, keepdim=True)
-    crops = torch.where(grey[:, None, None, None], mean, crops)
-    ramp = torch.linspace(-1, 1, size, device=device)
     slope = (draws.normal(0.2, 0.5, 2) * draws.chance(0.4)[:, None]).to(device)
+    film = grey.nonzero()[:, 0].to(device)
+    crops[film] = crops[film].mean(1, keepdim=True).expand(-1, 3, -1, -1)
+    ramp = torch.linspace(-1, 1, size, device=device)
     shade = 1 + slope[:, :1, None] * ramp[:, None] + slope[:, 1:, None] * ramp
-    crops = crops.mul_(gain[:, :, None, None]).mul_(shade[:, None]).add_(lift[:, None, None, None]).clamp_(0, 1)
-    return torch.addcmul(crops, crops * curve, 1 - crops)
+    crops.mul_(gain[:, :, None, None]).mul_(shade[:, None]).add_(lift[:, None, None, None]).clamp_(0, 1)
+    crops.mul_((crops * -curve).add_(1 + curve))
 
 
 def _blurred(crops: Tensor, sigma_px: Tensor) -> Tensor:
