@@ -20,10 +20,11 @@ CANVAS = 96
 MARGIN = 1.08
 """The canvas reaches beyond the box, so that the edge of an object fades out inside of it."""
 
-_TENSORS = ("canvases", "photo", "centre_px", "half_px", "reach")
+_TENSORS = ("canvases", "photo", "centre_px", "half_px", "reach", "clear")
 _GROWN = 64
 _DIRECTIONS = 32
 _CHUNK = 250
+_PATTERN = 25.0
 _TURNS = 90
 """Pixels a patch may grow, by one in each direction a turn: farther than any way through one that is no maze."""
 
@@ -33,7 +34,8 @@ class Cuts:
     """Hold M objects: ``canvases`` (M, 4, C, C) of uint8, ``photo`` (M,), where each lies there, and its reach.
 
     ``centre_px`` and ``half_px`` (M, 2), x before y, are the box in the photograph; ``reach`` (M, 32, 2) are the
-    farthest points of the cover, in units of half the box.
+    farthest points of the cover, in units of half the box. ``clear`` (M,) are those that can be found again in their
+    own photograph: they have an outline there, or a pattern.
     """
 
     canvases: Tensor
@@ -41,6 +43,7 @@ class Cuts:
     centre_px: Tensor
     half_px: Tensor
     reach: Tensor
+    clear: Tensor
     by_photo: int
 
     def __len__(self) -> int:
@@ -58,8 +61,8 @@ def cut_objects(textures: Textures, seed: int, *, each: int = 8) -> Cuts:
         photos = textures.photos[start : start + _CHUNK]
         generator = torch.Generator().manual_seed(seed * 1_000_003 + start)
         parts.append(_cut(photos, start, each, generator))
-    canvases, photo, centre, half, reach = (torch.cat(column) for column in zip(*parts, strict=True))
-    return Cuts(canvases, photo, centre, half, reach, by_photo=each)
+    columns = map(torch.cat, zip(*parts, strict=True))
+    return Cuts(by_photo=each, **dict(zip(_TENSORS, columns, strict=True)))
 
 
 def _cut(photos: Tensor, first: int, each: int, generator: torch.Generator) -> tuple[Tensor, ...]:
@@ -79,6 +82,7 @@ def _cut(photos: Tensor, first: int, each: int, generator: torch.Generator) -> t
     places = centre[:, None, None] + local * half[:, None, None]
     cover = F.grid_sample(grown[:, None], places, align_corners=False)[:, 0].sub_(0.5).mul_(2.5).add_(0.5).clamp_(0, 1)
     cover = torch.where(plain[:, None, None], _shapes(len(photo), local, generator), cover)
+    patterned = torch.empty(len(photo), dtype=torch.bool)
     canvases = torch.empty((len(photo), 4, CANVAS, CANVAS), dtype=torch.uint8)
     for start in range(0, len(photo), _CHUNK):
         part = slice(start, start + _CHUNK)
@@ -87,7 +91,15 @@ def _cut(photos: Tensor, first: int, each: int, generator: torch.Generator) -> t
         )
         canvases[part, :3] = (colours * cover[part, None]).round().to(torch.uint8)
         canvases[part, 3] = (cover[part] * 255).round().to(torch.uint8)
-    return canvases, photo + first, (centre + 1) * (SIDE / 2), half * (SIDE / 2), _reach(cover, local)
+        patterned[part] = colours.mean(1).flatten(1).std(1) > _PATTERN
+    return (
+        canvases,
+        photo + first,
+        (centre + 1) * (SIDE / 2),
+        half * (SIDE / 2),
+        _reach(cover, local),
+        patterned | ~plain,
+    )
 
 
 def _local_grid() -> Tensor:

@@ -32,9 +32,20 @@ class Painter:
         return self._photos.index_select(0, photo.to(self.device)).float()
 
     def backdrop(
-        self, target_at: Poses, loose: Poses, crops: Crops, natural: Tensor, photos: Tensor, target: Tensor, size: int
+        self,
+        target_at: Poses,
+        loose: Poses,
+        crops: Crops,
+        natural: Tensor,
+        photos: Tensor,
+        target: Tensor,
+        size: int,
+        black: int,
     ) -> Tensor:
-        """Draw the photograph behind: where the target itself lies in it, or anywhere."""
+        """Draw the photograph behind: where the target itself lies in it, or anywhere.
+
+        The first ``black`` are black where a photograph ends.
+        """
         table = self.table
         own = natural[:, None]
         poses = Poses(
@@ -49,11 +60,13 @@ class Painter:
         local = poses.local(_nodes(crops, origin, size, size))
         places = ((base[:, None, None] + local * scale[:, None, None]) * (2 / SIDE) - 1).to(self.device)
         grid = _upsampled(places, size)
-        # Most mirror a photograph that ends; the last third of a batch is black there, as real crops are.
-        middle = (2 * len(photos) + 2) // 3
+        # Where a photograph ends, a composed scene goes on mirrored, or in every eighth is black, as real crops are. In
+        # a natural one a mirrored target would be a second true answer.
+        ends = (0, black, len(photos) - (len(photos) - black) // 8, len(photos))
         parts = [
-            F.grid_sample(photos[rows], grid[rows], padding_mode=padding, align_corners=False)
-            for rows, padding in ((slice(0, middle), "reflection"), (slice(middle, None), "zeros"))
+            F.grid_sample(photos[start:stop], grid[start:stop], padding_mode=padding, align_corners=False)
+            for start, stop, padding in zip(ends, ends[1:], ("zeros", "reflection", "zeros"), strict=False)
+            if stop > start
         ]
         return torch.cat(parts)
 

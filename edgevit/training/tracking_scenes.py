@@ -31,7 +31,7 @@ from .pair_textures import SIDE, Textures
 
 _CHUNK = 32
 """Pairs drawn at a time: more of them do not fit in a processor's cache."""
-_NATURAL_PX = (20.0, 130.0)
+_NATURAL_PX = (20.0, 110.0)
 """Sizes of a target in its photograph, between too few pixels to know and too many to see around."""
 
 
@@ -92,7 +92,10 @@ class Scenes:
         target = draws.whole(len(table))
         half = table.half_px[target]
         size_px = 2 * half.prod(1).sqrt()
-        natural = draws.chance(shares.natural) & (size_px > _NATURAL_PX[0]) & (size_px < _NATURAL_PX[1])
+        # The first of a batch, so that rows which end alike stand together (see ``Painter.backdrop``).
+        first_rows = round(shares.natural * count)
+        natural = (torch.arange(count) < first_rows) & table.clear[target]
+        natural &= (size_px > _NATURAL_PX[0]) & (size_px < _NATURAL_PX[1])
         absent = draws.chance(shares.absent)
         first = first_poses(draws, half, natural)
         later = next_poses(draws, first, natural)
@@ -104,10 +107,10 @@ class Scenes:
         elsewhere = absent & natural
         still, moved = _backdrops(draws)
         photos = paint.fetch(photo)
-        templates = paint.backdrop(first, still, close, natural, photos, target, self._template_px)
+        templates = paint.backdrop(first, still, close, natural, photos, target, self._template_px, first_rows)
         away, other = elsewhere.nonzero()[:, 0], draws.whole(self._count)
         photos[away.to(paint.device)] = paint.fetch(other[away])
-        searches = paint.backdrop(later, moved, wide, natural & ~elsewhere, photos, target, self._search_px)
+        searches = paint.backdrop(later, moved, wide, natural & ~elsewhere, photos, target, self._search_px, first_rows)
 
         self._clutter(
             templates, draws, close, draws.chance(0.75 * shares.stranger), draws.whole(len(table)), (0.9, 1.3)
@@ -132,13 +135,9 @@ class Scenes:
         occluded = draws.chance(shares.occluded) & ~absent
         self._clutter(searches, draws, wide, occluded, draws.whole(len(table)), (0.35, 0.6), sizes=(0.35, 0.7))
 
-        grey, third = draws.chance(shares.grey), count // 3
-        templates = self._light.spoil(
-            templates, draws, grey, blurred=slice(count - third // 2, count), coarse=slice(0, third)
-        )
-        searches = self._light.spoil(
-            searches, draws, grey, blurred=slice(0, third), coarse=slice(third // 2, third + 2)
-        )
+        grey = draws.chance(shares.grey)
+        templates = self._light.spoil(templates, draws, grey, blurred=slice(2, None, 5), coarse=slice(0, None, 3))
+        searches = self._light.spoil(searches, draws, grey, blurred=slice(0, None, 3), coarse=slice(1, None, 4))
         boxes = wide.normalised(box), close.normalised(first_box), ~absent
         return Pairs(templates, searches, *(part.to(self._paint.device) for part in boxes))
 

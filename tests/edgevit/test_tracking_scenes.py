@@ -102,7 +102,10 @@ def test_a_natural_pair_shows_the_same_place_of_one_photograph() -> None:
     line = torch.arange(SIDE, dtype=torch.uint8)
     photo = torch.stack((line.expand(SIDE, SIDE), line[:, None].expand(SIDE, SIDE), torch.full((SIDE, SIDE), 90)))
     textures = Textures(photo.to(torch.uint8).expand(4, 3, SIDE, SIDE).clone())
-    scenes = Scenes(textures, seed=2, shares=dataclasses.replace(ALONE, natural=1.0), **SIZES)  # type: ignore[arg-type]
+    cuts = cut_objects(textures, 2)
+    cuts = dataclasses.replace(cuts, clear=torch.ones(len(cuts), dtype=torch.bool))
+    shares = dataclasses.replace(ALONE, natural=1.0)
+    scenes = Scenes(textures, seed=2, shares=shares, cuts=cuts, **SIZES)  # type: ignore[arg-type]
     pairs = scenes.render(0, 64)
     near = 0
     for n in range(64):
@@ -114,7 +117,7 @@ def test_a_natural_pair_shows_the_same_place_of_one_photograph() -> None:
             )
         )
         near += bool((first - later).abs().max() < 12)
-    assert near > 45  # the others are small cuts, laid on as objects, and bent boxes, whose middle has moved
+    assert near > 35  # the others are laid on as objects, being too large, or bent, so that their middle has moved
 
 
 def test_pairs_are_those_of_their_seed_and_step() -> None:
