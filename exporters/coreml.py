@@ -26,6 +26,15 @@ FILE = "model.mlpackage"
 DEFAULT_TARGET = "iOS17"
 
 _ELSEWHERE = "Try --format onnx or litert"
+_ANSWERS = {
+    "logits": "the scores before softmax",
+    "probabilities": "the probabilities, in the order of the labels",
+    "box": "centre x, centre y, width and height, in shares of the picture",
+    "top_left": "the probability of the box's first corner, cell by cell",
+    "bottom_right": "the probability of the box's last corner, cell by cell",
+    "score": "the logit that the target is in the picture",
+}
+"""What Xcode says of the outputs; others speak for themselves."""
 _UNKNOWN = re.compile(r"op(?:erator)? '?([\w.:]+)'? not implemented|Unsupported fx node \S+ kind ([\w.]+)")
 
 
@@ -49,15 +58,15 @@ def convert(traced: Traced, job: Job) -> Converted:
             step(job.progress, f"convert to {job.precision}"),
             converting(f"coremltools could not make {job.precision} of {job.model}", "Try --precision fp16"),
         ):
-            model = compress(model, job)
+            model = compress(model, traced, job)
     with converting(f"The Core ML package of {job.model} cannot be written", _ELSEWHERE):
         spec = model.get_spec()
         _finish(spec, traced, job)
         save(spec, model.weights_dir, job.folder / FILE)
-    inputs = (replace(traced.inputs[0], dtype="uint8"),)  # what an image is made of; the evaluator widens it
+    levels = replace(traced.inputs[0], dtype="uint8")  # what an image is made of; the evaluator widens it
     tools = versions("torch", "timm", "coremltools")
     notes = {"deployment_target": target}
-    return Converted(FILE, inputs, traced.outputs, tools, values="levels", notes=notes)
+    return Converted(FILE, (levels, *traced.inputs[1:]), traced.outputs, tools, values="levels", notes=notes)
 
 
 def deployment_target(job: Job) -> str:
@@ -92,19 +101,18 @@ def _converted(traced: Traced, job: Job, target: str) -> Any:
     import coremltools as ct
 
     image = job.spec.image
-    height, width = image.size_hw
     intake = intake_of(image, takes_levels=traced.values == "levels")
     layout = ct.colorlayout.RGB if image.color == "rgb" else ct.colorlayout.BGR
-    names = [traced.outputs[0].name, PROBABILITIES] if job.spec.output == "logits" else [traced.outputs[0].name]
+    picture = ct.ImageType(traced.inputs[0].name, traced.inputs[0].shape, intake.scale, list(intake.bias), layout)
+    others = [ct.TensorType(name=t.name, shape=t.shape, dtype=float) for t in traced.inputs[1:]]
+    names = [*(t.name for t in traced.outputs), *([PROBABILITIES] if job.spec.output == "logits" else [])]
     with converting(f"Core ML cannot express {job.model}", _ELSEWHERE), more_operators():
         program = camera_program(traced, job.spec)
         try:
             return ct.convert(
                 program,
                 convert_to="mlprogram",
-                inputs=[
-                    ct.ImageType(traced.inputs[0].name, (1, 3, height, width), intake.scale, list(intake.bias), layout)
-                ],
+                inputs=[picture, *others],
                 outputs=[ct.TensorType(name=name, dtype=float) for name in names],
                 minimum_deployment_target=ct.target[target],
                 compute_precision=ct.precision.FLOAT32 if job.precision == "fp32" else _half(),
@@ -144,13 +152,14 @@ def _finish(spec: Any, traced: Traced, job: Job) -> None:
     output, told = traced.outputs[0], job.metadata
     if len(job.spec.labels) == output.shape[-1]:
         add_labels(spec, job.spec.labels, PROBABILITIES, keep=output.name == PROBABILITIES)
-    height, width = job.spec.image.size_hw
+    height, width = traced.inputs[0].shape[2:]
     picture = f"a picture, {height} x {width} (height x width), {job.spec.image.color.upper()}, levels 0 to 255"
-    answer = "the scores before softmax" if output.name == "logits" else "the probabilities, in the order of the labels"
+    features = {t.name: _ANSWERS[t.name] for t in traced.outputs if t.name in _ANSWERS}
+    kind = f"{job.spec.task}, {traced.name}" if job.spec.track else f"{len(job.spec.labels)} classes"
     words = {
         "author": "edgevit",
         "license": f"weights: {told.get('weights_licence', 'unknown')}; code: {told.get('code_licence', 'unknown')}",
-        "shortDescription": f"{job.model}, {len(job.spec.labels)} classes, {told.get('weights', 'unknown')} weights",
+        "shortDescription": f"{job.model}, {kind}, {told.get('weights', 'unknown')} weights",
         "versionString": job.precision,
     }
-    describe(spec, {**told, "values": "levels"}, words, {traced.inputs[0].name: picture, output.name: answer})
+    describe(spec, {**told, "values": "levels"}, words, {traced.inputs[0].name: picture, **features})

@@ -1,4 +1,4 @@
-"""Put a camera in front of a classifier and probabilities behind it, so that a Core ML file takes pictures as they are.
+"""Put a camera in front of a graph and probabilities behind a classifier, so that a Core ML file takes plain pictures.
 
 Where one std serves all channels, Core ML's image type has room for it: one scale, a bias a channel. Otherwise the mean
 is subtracted and the spread divided out at the head of the graph, in fp32 like the image type's own arithmetic: in fp16
@@ -59,9 +59,11 @@ class Camera(nn.Module):
         self.register_buffer("mean", 255 * torch.tensor(image.mean, dtype=torch.float64).view(shape).float())
         self.register_buffer("gain", (1 / (255 * torch.tensor(image.std, dtype=torch.float64))).view(shape).float())
 
-    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Answer for (1, 3, h, w)."""
-        answer = self.module((image - self.mean) * self.gain if self.normalises else image)
+    def forward(self, image: torch.Tensor, *others: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Answer for (1, 3, h, w); ``others`` are what another graph hands on."""
+        answer = self.module((image - self.mean) * self.gain if self.normalises else image, *others)
+        if isinstance(answer, tuple):
+            return answer
         return (answer, answer.softmax(-1)) if self.scores else (answer,)
 
 
@@ -74,9 +76,9 @@ def camera_program(traced: Traced, spec: Spec) -> torch.export.ExportedProgram:
     takes_levels = traced.values == "levels"
     explicit = not takes_levels and intake_of(spec.image) == Intake()
     camera = Camera(traced.module, spec.image, spec.output, normalises=explicit).eval()
-    example = torch.zeros(traced.example[0].shape)
+    example = (torch.zeros(traced.example[0].shape), *traced.example[1:])
     # Core ML knows torch's own composite operators; decomposing them too would make more and slower ones.
-    program: torch.export.ExportedProgram = torch.export.export(camera, (example,), strict=False)
+    program: torch.export.ExportedProgram = torch.export.export(camera, example, strict=False)
     program = program.run_decompositions({})
     for node in program.graph.nodes:
         if node.op == "call_function":

@@ -9,16 +9,16 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from edgevit.errors import ConversionError, missing
+from edgevit.errors import missing
 
 from .mil_program import MilProgram, Node, Promise, of_spec
-from .recipe import Job
+from .recipe import Job, Traced
 
 NEEDS = {"fp32": "iOS15", "fp16": "iOS15", "int8": "iOS16", "pal6": "iOS16", "w8a8": "iOS17", "int4": "iOS18"}
 """Precision -> the first system whose Core ML reads it."""
@@ -27,7 +27,7 @@ _PALETTE_BITS = 6
 _BLOCK = 32
 
 
-def compress(model: Any, job: Job) -> Any:
+def compress(model: Any, traced: Traced, job: Job) -> Any:
     """Return coremltools' model in the precision that the job asks for; small tensors stay as they are."""
     if job.precision == "pal6" and importlib.util.find_spec("sklearn") is None:
         raise missing("scikit-learn", "Exporting pal6 to Core ML", "export")
@@ -37,7 +37,7 @@ def compress(model: Any, job: Job) -> Any:
         palette = optimize.OpPalettizerConfig(mode="kmeans", nbits=_PALETTE_BITS)
         return optimize.palettize_weights(model, optimize.OptimizationConfig(global_config=palette))
     if job.precision == "w8a8":
-        model = _with_short_activations(model, job)
+        model = _with_short_activations(model, traced, job)
     bits: dict[str, Any] = {"dtype": "int8", "granularity": "per_channel"}
     if job.precision == "int4":
         bits = {"dtype": "int4", "granularity": "per_block", "block_size": _BLOCK}
@@ -45,19 +45,16 @@ def compress(model: Any, job: Job) -> Any:
     return optimize.linear_quantize_weights(model, optimize.OptimizationConfig(global_config=linear))
 
 
-def _with_short_activations(model: Any, job: Job) -> Any:
+def _with_short_activations(model: Any, traced: Traced, job: Job) -> Any:
     from coremltools.optimize import coreml as optimize
 
-    if job.calibration is None:
-        raise ConversionError("8-bit activations were asked for without calibration pictures.")
+    job = replace(job, spec=replace(job.spec, image=replace(job.spec.image, values="levels")))
+    feeds = list(job.feeds(traced))
     spec = model.get_spec()
-    name, program = spec.description.input[0].name, of_spec(spec, Path(model.weights_dir), job.model)
-    levels = [np.ascontiguousarray(p.transpose(2, 0, 1))[None] for p in job.calibration.pixels(job.spec.image)]
+    program = of_spec(spec, Path(model.weights_dir), job.model)
     config = optimize.OpLinearQuantizerConfig(mode="linear_symmetric")
     with _calibrated(program):
-        return optimize.linear_quantize_activations(
-            model, optimize.OptimizationConfig(global_config=config), [{name: tensor} for tensor in levels]
-        )
+        return optimize.linear_quantize_activations(model, optimize.OptimizationConfig(global_config=config), feeds)
 
 
 @contextlib.contextmanager

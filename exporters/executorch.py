@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import fx
 
@@ -120,16 +119,15 @@ def _backend(job: Job) -> Backend:
     return backend
 
 
-def _calibration(traced: Traced, job: Job) -> Iterator[torch.Tensor]:
-    """Yield the calibration pictures as the graph takes them, a batch at a time."""
-    if job.calibration is None:
-        raise ConversionError("Static int8 was asked for without calibration pictures.")
-    rows = max(1, traced.inputs[0].shape[0])
-    for tensor in job.calibration.tensors(job.spec.image):
-        yield torch.from_numpy(np.repeat(tensor, rows, axis=0))
+def _calibration(traced: Traced, job: Job) -> Iterator[tuple[torch.Tensor, ...]]:
+    """Yield the calibration as the graph takes it, a batch at a time."""
+    for feed in job.feeds(traced):
+        yield tuple(torch.from_numpy(value) for value in feed.values())
 
 
-def _quantised(module: fx.GraphModule, example: tuple[torch.Tensor, ...], pictures: Iterator[torch.Tensor]) -> Any:
+def _quantised(
+    module: fx.GraphModule, example: tuple[torch.Tensor, ...], pictures: Iterator[tuple[torch.Tensor, ...]]
+) -> Any:
     """Quantise the convolutions and matrix products: their weights by channel, their inputs by what the pictures show.
 
     Not everything (``set_global``): sums and products between them gain nothing here and lose accuracy.
@@ -149,7 +147,7 @@ def _quantised(module: fx.GraphModule, example: tuple[torch.Tensor, ...], pictur
     prepared = prepare_pt2e(program.module(check_guards=False), quantizer)
     with torch.no_grad():
         for picture in pictures:
-            prepared(picture)
+            prepared(*picture)
     return convert_pt2e(prepared)
 
 

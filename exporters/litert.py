@@ -8,6 +8,7 @@ int8 is dynamic-range by default; its measure is in benchmarks/int8_kinds.py.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,15 +37,18 @@ _FOLDERS = re.compile(r"\S*/site-packages/")
 
 
 class ChannelsLast(nn.Module):
-    """Take (N, h, w, 3) and name the tensors, so that the file's signature does too."""
+    """Take the picture as (N, h, w, 3) and name the tensors, so that the file's signature does too."""
 
-    def __init__(self, module: nn.Module, output: str) -> None:
+    def __init__(self, module: nn.Module, outputs: Sequence[str]) -> None:
         super().__init__()
         self.module = module
-        self.output = output
+        self.outputs = tuple(outputs)
 
-    def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {self.output: self.module(image.permute(0, 3, 1, 2))}
+    def forward(self, **given: torch.Tensor) -> dict[str, torch.Tensor]:
+        image, *others = given.values()
+        answer = self.module(image.permute(0, 3, 1, 2), *others)
+        answers = answer if isinstance(answer, tuple) else (answer,)
+        return dict(zip(self.outputs, answers, strict=True))
 
 
 def convert(traced: Traced, job: Job) -> Converted:
@@ -57,10 +61,10 @@ def convert(traced: Traced, job: Job) -> Converted:
             step(job.progress, f"convert to {job.precision}"),
             converting(f"ai-edge-quantizer could not make {job.precision} of {job.model}", "Try --precision fp32"),
         ):
-            _shrink(path, job)
+            _shrink(path, traced, job)
     with converting(f"The TFLite file of {job.model} cannot be given its metadata", "Try --format onnx"):
         annotate(path, job)
-    inputs = tuple(_nhwc(t) for t in traced.inputs)
+    inputs = (_nhwc(traced.inputs[0]), *traced.inputs[1:])
     tools = versions("torch", "timm", "litert-torch", "ai-edge-quantizer", "ai-edge-litert")
     return Converted(FILE, inputs, traced.outputs, tools, "nhwc")
 
@@ -75,8 +79,9 @@ def _convert(traced: Traced, path: Path, job: Job, noise: Noise) -> None:
         import litert_torch
     except ImportError as exc:
         raise missing(str(exc.name or "litert-torch"), "Exporting to LiteRT", "export") from exc
-    module = ChannelsLast(traced.module, traced.outputs[0].name).eval()
-    sample = {traced.inputs[0].name: traced.example[0].permute(0, 2, 3, 1).contiguous()}
+    module = ChannelsLast(traced.module, [t.name for t in traced.outputs]).eval()
+    examples = (traced.example[0].permute(0, 2, 3, 1).contiguous(), *traced.example[1:])
+    sample = {t.name: example for t, example in zip(traced.inputs, examples, strict=True)}
     try:
         # The vendor's door takes a module and traces it by itself; there is none for an exported program.
         made = litert_torch.convert(module, sample_kwargs=sample)
@@ -95,7 +100,7 @@ def _refusal(model: str, exc: Exception, noise: Noise) -> str:
     return sentence(f"LiteRT cannot express {model}", told, "Try --format onnx or openvino")
 
 
-def _shrink(path: Path, job: Job) -> None:
+def _shrink(path: Path, traced: Traced, job: Job) -> None:
     """Make the fp16 or int8 file of the fp32 one, in place."""
     try:
         from ai_edge_quantizer import quantizer
@@ -103,7 +108,7 @@ def _shrink(path: Path, job: Job) -> None:
         raise missing(str(exc.name or "ai-edge-quantizer"), f"Exporting {job.precision} to LiteRT", "export") from exc
     made = quantizer.Quantizer(str(path))
     made.load_quantization_recipe(int8_recipe() if job.precision == "int8" else _half_weights())
-    ranges = made.calibrate(_calibration(job)) if made.need_calibration else None
+    ranges = made.calibrate(_calibration(traced, job)) if made.need_calibration else None
     small = path.with_suffix(".small.tflite")
     made.quantize(ranges).export_model(str(small))
     small.replace(path)
@@ -138,12 +143,10 @@ def int8_recipe() -> Any:
     return manager.get_quantization_recipe()
 
 
-def _calibration(job: Job) -> dict[str, list[dict[str, Any]]]:
-    """Return the calibration pictures by signature and input name."""
-    if job.calibration is None:
-        raise ConversionError("Static int8 was asked for without calibration pictures.")
-    image = replace(job.spec.image, layout="nhwc")
-    return {"serving_default": [{"image": tensor} for tensor in job.calibration.tensors(image)]}
+def _calibration(traced: Traced, job: Job) -> dict[str, list[dict[str, Any]]]:
+    """Return the calibration by signature and input name."""
+    job = replace(job, spec=replace(job.spec, image=replace(job.spec.image, layout="nhwc")))
+    return {"serving_default": list(job.feeds(traced))}
 
 
 def _half_weights() -> Any:

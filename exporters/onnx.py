@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edgevit.errors import ConversionError, UnsupportedError, missing
 from edgevit.progress import step
 
@@ -171,7 +169,7 @@ def quantise(path: Path, traced: Traced, job: Job, options: Mapping[str, Any]) -
         quantize_static(
             str(prepared),
             str(made),
-            CalibrationReader(job, traced.inputs[0].name, max(1, traced.inputs[0].shape[0])),
+            CalibrationReader(job, traced),
             **options,
         )
         made.replace(path)
@@ -221,19 +219,14 @@ def fold(path: Path) -> None:
 
 
 class CalibrationReader:
-    """Hand the calibration pictures over one batch at a time, as ONNX Runtime's quantiser asks for them."""
+    """Hand the calibration over one batch at a time, as ONNX Runtime's quantiser asks for it."""
 
-    def __init__(self, job: Job, name: str, batch: int) -> None:
-        if job.calibration is None:
-            raise ConversionError("Static int8 was asked for without calibration pictures.")
-        self._tensors: Iterator[Tensor] = job.calibration.tensors(job.spec.image)
-        self._name = name
-        self._batch = batch
+    def __init__(self, job: Job, traced: Traced) -> None:
+        self._feeds = job.feeds(traced)
 
     def get_next(self) -> dict[str, Tensor] | None:
         """Return the next batch, or None at the end."""
-        tensor = next(self._tensors, None)
-        return None if tensor is None else {self._name: np.repeat(tensor, self._batch, axis=0)}
+        return next(self._feeds, None)
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         return iter(self.get_next, None)

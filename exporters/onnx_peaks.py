@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from .onnx import open_session
 from .onnx_floats import FloatGraph
-from .recipe import Tensor, Traced
+from .recipe import Tensor
 
 
-def measure(onnx: Any, model: Any, graph: FloatGraph, traced: Traced, pictures: Iterable[Tensor]) -> dict[str, float]:
+def measure(onnx: Any, model: Any, graph: FloatGraph, feeds: Iterable[Mapping[str, Tensor]]) -> dict[str, float]:
     """Return tensor name -> the largest finite value that it held; minus infinity in a mask is meant.
 
-    ``pictures`` are input tensors of one row each; the input itself is among what is measured.
+    ``feeds`` are the graph's inputs by name; they are among what is measured.
     """
     names = graph.streams()
     open_ended = onnx.ModelProto()
@@ -24,11 +24,10 @@ def measure(onnx: Any, model: Any, graph: FloatGraph, traced: Traced, pictures: 
     kinds = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names)
     open_ended.graph.output.extend(kind for kind in kinds if kind.name not in shown)
     session = open_session(open_ended)
-    entry, batch = traced.inputs[0].name, max(1, traced.inputs[0].shape[0])
-    peaks = dict.fromkeys((entry, *names), 0.0)
-    for tensor in pictures:
-        values = session.run(list(names), {entry: np.repeat(tensor, batch, axis=0)})
-        for name, value in zip((entry, *names), (tensor, *values), strict=True):
+    peaks = {value.name: 0.0 for value in model.graph.input} | dict.fromkeys(names, 0.0)
+    for feed in feeds:
+        values = zip(names, session.run(list(names), dict(feed)), strict=True)
+        for name, value in (*feed.items(), *values):
             peaks[name] = max(peaks[name], _largest(value))
     return peaks
 

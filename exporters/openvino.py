@@ -8,14 +8,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import numpy as np
-
-from edgevit.errors import ConversionError, missing
+from edgevit.errors import missing
 from edgevit.privacy import forbid_telemetry
 from edgevit.progress import step
 
 from .quiet import converting
-from .recipe import Converted, Job, Tensor, Traced
+from .recipe import Converted, Job, Traced
 from .room import ask_for_room
 from .versions import versions
 
@@ -73,16 +71,8 @@ def _quantise(model: Any, traced: Traced, job: Job) -> Any:
         import nncf
     except ImportError as exc:
         raise missing("nncf", "Exporting int8 to OpenVINO", "export") from exc
-    if job.calibration is None:
-        raise ConversionError("Static int8 was asked for without calibration pictures.")
-    rows = max(1, traced.inputs[0].shape[0])
-    name = traced.inputs[0].name
-
-    def feed(tensor: Tensor) -> dict[str, Tensor]:
-        return {name: np.repeat(tensor, rows, axis=0)}
-
-    tensors = list(job.calibration.tensors(job.spec.image))
-    made = nncf.quantize(model, nncf.Dataset(tensors, feed), subset_size=len(tensors), **static_options())
+    feeds = list(job.feeds(traced))
+    made = nncf.quantize(model, nncf.Dataset(feeds), subset_size=len(feeds), **static_options())
     # NNCF leaves squeeze-and-excite blocks in float; their weights alone go to 8 bits, a quarter less in small files.
     return nncf.compress_weights(made, mode=nncf.CompressWeightsMode.INT8_SYM)
 
@@ -104,7 +94,13 @@ def static_options() -> dict[str, Any]:
 
 
 def _annotate(model: Any, job: Job) -> None:
-    """Write what OpenVINO's Model API reads (``model_info``, in grey levels), and our own words beside it."""
+    """Write what OpenVINO's Model API reads (``model_info``, in grey levels), and our own words beside it.
+
+    It has no word for a tracker, so that one gets ours only.
+    """
+    model.set_rt_info(json.dumps(dict(job.metadata), ensure_ascii=False), ["edgevit"])
+    if job.spec.track is not None:
+        return
     image = job.spec.image
     info = {
         "model_type": "Classification",
@@ -118,4 +114,3 @@ def _annotate(model: Any, job: Job) -> None:
     }
     for key, value in info.items():
         model.set_rt_info(value, ["model_info", key])
-    model.set_rt_info(json.dumps(dict(job.metadata), ensure_ascii=False), ["edgevit"])

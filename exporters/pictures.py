@@ -52,6 +52,11 @@ class PictureSet:
         for pixels in self.pixels(image):
             yield normalise(pixels, image)
 
+    def rows(self, graph: str, image: ImageSpec) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the same for a graph whose one input is a picture."""
+        for tensor in self.tensors(image):
+            yield (tensor,)
+
     def fingerprint(self) -> dict[str, Any]:
         """Return what a manifest says of the set: where from, how many, a hash over the files (or renders' numbers)."""
         digest = hashlib.sha256()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,11 +12,10 @@ import numpy.typing as npt
 import torch
 
 from edgevit.devices import Device
+from edgevit.errors import ConversionError
 from edgevit.formats import Format
 from edgevit.progress import Progress
-from edgevit.spec import Layout, Spec, TensorSpec, Values
-
-from .pictures import PictureSet
+from edgevit.spec import ImageSpec, Layout, Spec, TensorSpec, Values
 
 Tensor = npt.NDArray[np.float32]
 
@@ -24,9 +23,21 @@ LARGEST_IN_HALF = "largest_value_in_fp16"
 """The note of a converter that chose what is fp16 in its file: the largest value there, on the proof's pictures."""
 
 
+class Samples(Protocol):
+    """Be what graphs can be run on: pictures, or a tracker's pairs."""
+
+    def __len__(self) -> int: ...
+
+    def rows(self, graph: str, image: ImageSpec) -> Iterator[tuple[Tensor, ...]]:
+        """Yield one row of every input of a graph, in its order; the picture is laid out as ``image`` says."""
+
+
 @dataclass(frozen=True, eq=False)
 class Traced:
-    """Hold one graph that was rewritten and traced: ``module`` is what ``program`` was made of."""
+    """Hold one graph that was rewritten and traced: ``module`` is what ``program`` was made of.
+
+    The first input is the picture; others are what another graph hands on.
+    """
 
     name: str
     module: torch.nn.Module
@@ -48,10 +59,10 @@ class Job:
     batch: int = 1
     dynamic: bool = False
     opset: int | None = None
-    calibration: PictureSet | None = None
+    calibration: Samples | None = None
     model: str = ""
     device: Device | None = None
-    shown: PictureSet | None = None
+    shown: Samples | None = None
     """The pictures of the proof: a converter that chooses by what it sees looks at them too."""
     levels: bool = False
     """The file shall take grey levels and normalise by itself."""
@@ -59,6 +70,18 @@ class Job:
     """The delegate that an ExecuTorch file is for; its default if none is asked for."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     progress: Progress | None = None
+
+    def feeds(self, traced: Traced, samples: Samples | None = None) -> Iterator[dict[str, Tensor]]:
+        """Return the calibration (or other samples) as a graph takes it: its inputs by name, a batch at a time."""
+        chosen = samples or self.calibration
+        if chosen is None:
+            raise ConversionError("Static int8 was asked for without calibration pictures.")
+        count = max(1, traced.inputs[0].shape[0])
+        names = [t.name for t in traced.inputs]
+        return (
+            {name: np.repeat(value, count, axis=0) for name, value in zip(names, row, strict=True)}
+            for row in chosen.rows(traced.name, self.spec.image)
+        )
 
 
 @dataclass(frozen=True)

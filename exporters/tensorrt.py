@@ -25,7 +25,7 @@ from .onnx_peaks import measure
 from .onnx_typing import halve
 from .pictures import built_in
 from .quiet import converting
-from .recipe import LARGEST_IN_HALF, Converted, Job, Traced
+from .recipe import LARGEST_IN_HALF, Converted, Job, Samples, Traced
 from .tensorrt_ops import (
     FIRST_UINT8,
     ParserTable,
@@ -113,8 +113,9 @@ def _type(onnx: Any, path: Path, traced: Traced, job: Job) -> dict[str, Any]:
     model = plain(onnx, onnx.load(path))
     graph = FloatGraph(onnx, model)
     # The user's pictures reach what renders do not; renders see to it that even one picture alone does not decide.
-    sets = [built_in(job.spec, most=RENDERS, split="calibration"), *([job.shown] if job.shown else [])]
-    peaks = measure(onnx, model, graph, traced, (t for pictures in sets for t in pictures.tensors(job.spec.image)))
+    renders = () if job.spec.track else (built_in(job.spec, most=RENDERS, split="calibration"),)
+    sets: tuple[Samples, ...] = (*renders, *([job.shown] if job.shown else []))
+    peaks = measure(onnx, model, graph, (feed for samples in sets for feed in job.feeds(traced, samples)))
     islands = find_islands(graph, peaks)
     typed = halve(onnx, model, graph, islands)
     onnx.save(model, path)

@@ -47,6 +47,8 @@ def annotate(path: Path, job: Job) -> None:
     builder = flatbuffers.Builder(1 << 20)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     path.write_bytes(bytes(builder.Output()))
+    if not job.spec.labels:
+        return
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as zipped:
         info = zipfile.ZipInfo(LABELS_FILE)
         zipped.writestr(info, "\n".join(job.spec.labels) + "\n")
@@ -61,8 +63,19 @@ def _take_in(model: Any, content: bytes) -> None:
 
 
 def describe(job: Job) -> bytes:
-    """Return the flatbuffer: one image in, one row of scores out."""
+    """Return the flatbuffer: what it is and, of a classifier, one image in, one row of scores out."""
     builder = flatbuffers.Builder(1024)
+    text = builder.CreateString
+    graphs: list[Field] = [] if job.spec.track else [(3, _TABLE, _list(builder, _classifier(builder, job)))]
+    licences = {part: job.metadata.get(f"{part}_licence", "unknown") for part in ("weights", "code")}
+    licence = "; ".join(f"{part}: {licences[part]}" for part in licences)
+    told = {0: job.model, 1: f"{job.spec.task}, {job.metadata.get('weights', '')} weights", 5: licence, 7: _PARSER}
+    fields: list[Field] = [(number, _TABLE, text(value)) for number, value in told.items()]
+    builder.Finish(_table(builder, [*fields, *graphs]), file_identifier=_IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def _classifier(builder: Any, job: Job) -> int:
     text = builder.CreateString
     image = job.spec.image
     size = _table(builder, [(0, _WORD, image.size_hw[1]), (1, _WORD, image.size_hw[0])])
@@ -94,13 +107,7 @@ def describe(job: Job) -> bytes:
             (6, _TABLE, _list(builder, labels)),
         ],
     )
-    graph = _table(builder, [(2, _TABLE, _list(builder, picture)), (3, _TABLE, _list(builder, scores))])
-    licences = {part: job.metadata.get(f"{part}_licence", "unknown") for part in ("weights", "code")}
-    licence = "; ".join(f"{part}: {licences[part]}" for part in licences)
-    told = {0: job.model, 1: f"{job.spec.task}, {job.metadata.get('weights', '')} weights", 5: licence, 7: _PARSER}
-    fields: list[Field] = [(number, _TABLE, text(value)) for number, value in told.items()]
-    builder.Finish(_table(builder, [*fields, (3, _TABLE, _list(builder, graph))]), file_identifier=_IDENTIFIER)
-    return bytes(builder.Output())
+    return _table(builder, [(2, _TABLE, _list(builder, picture)), (3, _TABLE, _list(builder, scores))])
 
 
 def _table(builder: Any, fields: list[Field]) -> int:
