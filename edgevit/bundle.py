@@ -24,6 +24,8 @@ changes. What a device builds from it lives in a cache beside it.
   (``input``) and the file's outputs (``output``): any runtime can test itself with it.
 * ``reference``: ``{file, noise_relative}``, an npz with the pixels after resize and crop (``pixels``), the outputs of
   the model in torch (``outputs``) and of the file at its export (``answers``).
+  A tracker's ``golden`` and ``reference`` hold pairs of pictures, and each tensor of both graphs under
+  ``graph.tensor`` (``exporters/trackers/proof.py`` lists the arrays).
 * ``provenance``: weights (source, sha256, licence, trained or not), licence of the code, tool versions, command,
   hashes of the calibration pictures.
 * ``files``: path -> ``{sha256, bytes}`` for every file but the manifest. A path MUST be relative, ``/``-separated,

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from .bundle import Bundle
 from .errors import BundleError, reason
+from .manifest import Manifest
 from .spec import LONGEST_SIDE
 
 _MOST_FIRST = LONGEST_SIDE
@@ -62,6 +63,8 @@ def read_arrays(bundle: Bundle, which: str, names: tuple[str, ...]) -> tuple[Any
 
 def _promised(bundle: Bundle, name: str) -> tuple[str, tuple[int, ...]]:
     """Return kind and shape of a stored array, -1 for what may vary."""
+    if bundle.manifest.spec.track is not None:
+        return _promised_of_tracker(bundle.manifest, name)
     graph, image = bundle.manifest.graphs["main"], bundle.manifest.spec.image
     return {
         "picture": ("u", (-1, -1, 3)),
@@ -71,6 +74,27 @@ def _promised(bundle: Bundle, name: str) -> tuple[str, tuple[int, ...]]:
         "outputs": ("f", (-1, *graph.outputs[0].shape[1:])),
         "answers": ("f", (-1, *graph.outputs[0].shape[1:])),
     }[name]
+
+
+def _promised_of_tracker(manifest: Manifest, name: str) -> tuple[str, tuple[int, ...]]:
+    """Return the same for a tracker, whose tensors are stored under ``graph.tensor`` or ``outputs.tensor``."""
+    track = manifest.spec.track
+    assert track is not None
+    pictures = {
+        "picture": (-1, -1, 3),
+        "templates": (-1, *track.template_size_hw, 3),
+        "searches": (-1, *track.search_size_hw, 3),
+    }
+    if name in pictures:
+        return "u", pictures[name]
+    if name == "box_xywh":
+        return "f", (1, 4)
+    owner, _, tensor = name.partition(".")
+    graph = manifest.graphs[owner if owner in manifest.graphs else "track"]
+    if tensor == graph.inputs[0].name:
+        return ("u" if manifest.spec.image.values == "levels" else "f"), graph.inputs[0].shape
+    (shape,) = (t.shape for t in graph.outputs if t.name == tensor)
+    return "f", (-1, *shape[1:])
 
 
 def _read_array(stored: zipfile.ZipFile, name: str, kind: str, promised: tuple[int, ...]) -> npt.NDArray[Any]:

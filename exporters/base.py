@@ -12,21 +12,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from edgevit.bundle import Bundle, check_out, seal, staging
 from edgevit.devices import Device
-from edgevit.errors import RefusedError, UsageError
+from edgevit.errors import RefusedError, UnsupportedError, UsageError
 from edgevit.formats import check_backend
 from edgevit.manifest import Manifest
 from edgevit.models import ModelDef, create_model
 from edgevit.models.create import size_of
 from edgevit.progress import Progress, step
+from edgevit.registry import TASK_OF_FAMILY, family_of
 
-from . import EXPORTERS, agreement, quantize, verify
+from . import EXPORTERS
 from .command import called, spelled
-from .evidence import Plan, prove
 from .metadata import native_metadata
+from .plan import EVIDENCE, Asked, Evidence, Plan
 from .recipe import Converted, Job, Traced
 from .reference import Reference
 from .report import Report
@@ -72,10 +71,18 @@ def export(
     model many times has one that remembers. Raises ``RefusedError`` when the file falls short of a gate.
     """
     target = choose_target(format, device, precision, opset)
-    limits = agreement.limits_for(target.precision, gates)
+    name = model_or_name if isinstance(model_or_name, str) else model_or_name.name
+    of_family = TASK_OF_FAMILY.get(family_of(name), "classify")
+    task = of_family if isinstance(model_or_name, str) else model_or_name.spec.task
+    proving = EVIDENCE.load(task)
+    limits = proving.limits_for(target.precision, gates)
     check_shape_options(target.format, batch, dynamic, opset)
     check_backend(target.format, backend)
-    name = model_or_name if isinstance(model_or_name, str) else model_or_name.name
+    if task == "track" and (batch != 1 or dynamic or uint8_input):
+        raise UnsupportedError(
+            f"{name} looks at one picture at a time, which its runtime cuts and normalises. "
+            "Leave --batch, --dynamic and --uint8-input out."
+        )
     place = Path(out) if out is not None else Path(default_out(name, target, backend))
     check_out(place, force=force)
     of_name = {"weights": weights, "seed": seed, "num_classes": num_classes, "labels": labels, "mean": mean, "std": std}
@@ -85,13 +92,7 @@ def export(
         with step(progress, "create the model", name):
             options = {**of_name, "seed": seed or 0}
             model = create_model(name, imgsz=imgsz, progress=progress, **options)  # type: ignore[arg-type]
-    trained = model.weights.trained
-    calibration = quantize.calibration_set(model.spec, target.format.name, target.precision, calib, trained=trained)
-    used = len(calibration) if calibration is not None and not images else 0
-    shown = verify.choose_pictures(model.spec, images or calib, trained=trained, after=used, most=most)
-    # Before the conversion: a picture that cannot be read should not cost the minutes of a converter.
-    with step(progress, "prepare the pictures", shown.source):
-        pixels = np.stack(list(shown.pixels(model.spec.image)))
+    evidence: Evidence = proving.gather(model, target, Asked(calib, images, most, reference), progress)
     tell = spelled if isinstance(model_or_name, str) else called
     command = tell(
         name,
@@ -102,14 +103,10 @@ def export(
     )
     given = tuple(n for n in ("mean", "std") if of_name[n] is not None)
     named = frozenset(gates or ())
-    plan = Plan(
-        *(model, target, limits, named, calibration, shown, pixels, command, given, uint8_input, backend),
-        progress=progress,
-        reference=reference,
-    )
+    plan = Plan(model, target, limits, named, command, given, uint8_input, backend, progress)
     with staging(place, force=force) as folder:
-        traced, made = _convert(plan, folder, batch=batch, dynamic=dynamic)
-        manifest, report = prove(plan, folder, traced, made)
+        traced, made = _convert(plan, evidence, folder, batch=batch, dynamic=dynamic)
+        manifest, report = evidence.prove(plan, folder, traced, made)
         if not report.passed:
             raise _refusal(place, folder, manifest, report, keep=keep)
         with step(progress, "seal the bundle", str(place)):
@@ -126,9 +123,9 @@ def _own(model: ModelDef, imgsz: int | tuple[int, int] | None, given: Mapping[st
 
 
 def _convert(
-    plan: Plan, folder: Path, *, batch: int, dynamic: bool
+    plan: Plan, evidence: Evidence, folder: Path, *, batch: int, dynamic: bool
 ) -> tuple[Mapping[str, Traced], Mapping[str, Converted]]:
-    """Trace and convert every graph of the model into the folder."""
+    """Trace and convert every graph of the model: one into the folder, several into a folder of its own each."""
     image = plan.model.spec.image
     # Core ML's files take a picture and normalise in any case; their exporter sees to it.
     inside = image if plan.levels and plan.target.format.name != "coreml" else None
@@ -140,8 +137,8 @@ def _convert(
         batch=batch,
         dynamic=dynamic,
         opset=plan.target.opset,
-        calibration=plan.calibration,
-        shown=plan.shown,
+        calibration=evidence.calibration,
+        shown=evidence.shown,
         model=plan.model.name,
         metadata=native_metadata(plan.model),
         progress=plan.progress,
@@ -150,13 +147,22 @@ def _convert(
         backend=plan.backend,
     )
     exporter = EXPORTERS.load(plan.target.format.name)
+    graphs = plan.model.graphs
     traced, made = {}, {}
-    for name, graph in plan.model.graphs.items():
+    for name, graph in graphs.items():
         with step(plan.progress, "rewrite and trace", name):
             traced[name] = trace(name, graph, plan.target.format.name, batch=batch, dynamic=dynamic, inside=inside)
-        converted = exporter.convert(traced[name], replace(job))
-        made[name] = replace(converted, values="levels") if inside else converted
+        own = folder / name if len(graphs) > 1 else folder
+        own.mkdir(exist_ok=True)
+        converted = exporter.convert(traced[name], replace(job, folder=own))
+        converted = replace(converted, values="levels") if inside else converted
+        made[name] = _within(name, converted) if len(graphs) > 1 else converted
     return traced, made
+
+
+def _within(folder: str, made: Converted) -> Converted:
+    """Return the same with its files in a folder of the bundle, so that no converter needs other names for them."""
+    return replace(made, file=f"{folder}/{made.file}", twin=f"{folder}/{made.twin}" if made.twin else None)
 
 
 def _refusal(place: Path, folder: Path, manifest: Manifest, report: Report, *, keep: bool) -> RefusedError:

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from .agreement import Figures, Gate, gates_to_dict
+from .agreement import Gate, gates_to_dict
+
+
+class Figures(Protocol):
+    """Be what a task measures."""
+
+    def to_dict(self) -> dict[str, float | None]:
+        """Return plain JSON data."""
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,8 @@ FEW_PICTURES = 50
 _OPEN_TO_THE_LAYER = ("coreml",)
 """Formats whose programs can be looked into, so that a wrong one is told by its layer."""
 _REBUILT = "edgevit.exporters.reference:rebuilt"
+_MODEL = "edgevit.exporters.reference:of_bundle"
+_TRACKER = "edgevit.exporters.trackers.verify:verify_tracker"
 DYNAMIC_ROWS = 3
 """A file whose batch may vary is proven on batches of three (and on one by its golden sample)."""
 
@@ -98,13 +100,17 @@ def verify(
     ``ignore_checksums`` a file that was changed is run all the same, to see what the change does.
     """
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle, check=not ignore_checksums)
-    judge = _Judge(opened, gates, _changed(opened) if ignore_checksums else ())
+    changed = _changed(opened) if ignore_checksums else ()
+    if opened.manifest.task == "track":
+        proven: Report = door(_TRACKER)(opened, changed, images, golden, weights, gates, progress)
+        return proven
+    judge = _Judge(opened, gates, changed)
     graph = opened.manifest.graphs["main"]
     engine = open_file(opened.manifest.format, opened.graph_file(), graph).engine
     try:
         if golden:
             return _verify_golden(judge, engine, graph)
-        model, why_not = _model_of(opened, weights)
+        model, why_not = model_of(opened, weights, _MODEL)
         if model is None:
             notes = [why_not] + (
                 ["--images was not used: only the model could answer on other pictures"] if images else []
@@ -119,6 +125,12 @@ def _changed(bundle: Bundle) -> tuple[str, ...]:
     """Name the files that are not the sealed ones: the other gates pass where a change is small."""
     files = bundle.manifest.files.items()
     return tuple(name for name, record in files if sha256_of(bundle.file(name)) != record.sha256)
+
+
+def seals(changed: tuple[str, ...]) -> tuple[Gate, ...]:
+    """Return the gate that changed files do not pass, if there are some."""
+    count = float(len(changed))
+    return (Gate("files that are not the sealed ones", 0.0, count, False, counted=True),) if changed else ()
 
 
 class _Judge:
@@ -148,8 +160,7 @@ class _Judge:
 
     def seals(self) -> tuple[Gate, ...]:
         """Return the gate that changed files do not pass, if there are some."""
-        count = float(len(self.changed))
-        return (Gate("files that are not the sealed ones", 0.0, count, False, counted=True),) if self.changed else ()
+        return seals(self.changed)
 
     def report(
         self,
@@ -179,7 +190,7 @@ def _verify_golden(judge: _Judge, engine: Engine, graph: GraphFile) -> Report:
     manifest = bundle.manifest
     image = manifest.spec.image
     made = prepare(picture, image, color="rgb")
-    levels = _levels_apart(made, tensor, image)
+    levels = levels_apart(made, tensor, image)
     figures = agreement.measure(output, run_batch(engine, graph, tensor), noise_relative=0.0)
     tolerance = float(manifest.golden["relative_tolerance"])
     value = figures.relative_median
@@ -192,7 +203,7 @@ def _verify_golden(judge: _Judge, engine: Engine, graph: GraphFile) -> Report:
     return Report(str(bundle.path), "the golden output", engine.description, sample, figures, checks)
 
 
-def _levels_apart(one: npt.NDArray[Any], other: npt.NDArray[Any], image: ImageSpec) -> float:
+def levels_apart(one: npt.NDArray[Any], other: npt.NDArray[Any], image: ImageSpec) -> float:
     """Return how far two input tensors are apart, in grey levels."""
     apart = np.abs(one.astype(np.float32) - other.astype(np.float32))
     if image.values == "levels":
@@ -265,10 +276,10 @@ def remarks(figures: Figures, count: int) -> list[str]:
     return notes
 
 
-def _model_of(bundle: Bundle, weights: str | None) -> tuple[Reference | None, str]:
+def model_of(bundle: Bundle, weights: str | None, builder: str) -> tuple[Any, str]:
     """Return the model in torch if torch and the weights are here, else why not (an error if asked for by name)."""
     try:
-        model: Reference | None = door("edgevit.exporters.reference:of_bundle")(bundle, weights)
+        model = door(builder)(bundle, weights)
     except ImportError as exc:
         if weights is not None:
             raise missing(str(exc.name), "Comparing with the model in torch", "models") from exc

@@ -73,7 +73,8 @@ def test_the_shipped_bundle_proves_itself_again_with_and_without_torch(shipped: 
     report = edgevit.verify(shipped)
     assert report.passed, str(report)
     assert report.compared_with == "torch"
-    assert report.figures.accuracy_file == report.figures.accuracy_model
+    figures = report.to_dict()["figures"]
+    assert figures["accuracy_file"] == figures["accuracy_model"]
     assert edgevit.verify(shipped, golden=True).passed
 
 

@@ -45,6 +45,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "edgevit.exporters.verify": (*_WORKSHOP, "edgevit.runtime"),
     "edgevit.exporters.stand_ins": (*_WORKSHOP, "edgevit.runtime"),
     "edgevit.exporters.placement": (*_WORKSHOP, "edgevit.runtime"),
+    "edgevit.exporters.trackers": (*_WORKSHOP, "edgevit.models", "edgevit.runtime"),
     "edgevit.exporters.matrix": (*_WORKSHOP, "edgevit.models", "edgevit.runtime"),
     "edgevit.apps": ("edgevit", "edgevit.cli", "edgevit.devices", "edgevit.kernels", "edgevit.runtime"),
 }
@@ -52,9 +53,11 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
 
 _TORCH = ("edgevit.models", "edgevit.training", "edgevit.exporters", "edgevit.kernels.rewrites", "edgevit.kernels.cuda")
 _PLACEMENT = ("", ".coreml", ".executorch", ".litert", ".onnx", ".openvino", ".place", ".rows", ".tensorrt")
+_TRACKERS = ("", ".agreement", ".composed", ".drift", ".pairs", ".proof", ".verify")
 TORCH_FREE_EXPORTERS = (
     *(f"edgevit.exporters{n}" for n in ("", ".agreement", ".pictures", ".proof", ".report", ".stand_ins", ".verify")),
     *(f"edgevit.exporters.placement{n}" for n in _PLACEMENT),
+    *(f"edgevit.exporters.trackers{n}" for n in _TRACKERS),
 )
 """What a device needs to prove a bundle again; here torch may not be imported, wherever the other exporters may."""
 _TFLITE = ("edgevit.exporters.litert", "edgevit.exporters.tflite_metadata")
