@@ -139,17 +139,20 @@ def _answer(bundle: Bundle, as_json: bool) -> None:
         return
     m = bundle.manifest
     untrained = "" if m.trained else ", UNTRAINED weights"
-    how = m.graphs["main"].proven()
+    ways = {graph.proven() for graph in m.graphs.values()}
+    how = "; ".join(f"{name}: {graph.proven()}" for name, graph in m.graphs.items()) if len(ways) > 1 else ways.pop()
     console.say(
         f"\nProven: {bundle.path} ({m.format} {m.precision}, {size_text(bundle.size_bytes)}{untrained}; {how})\n"
     )
     proof.show(verification)
     picture = "'synthetic://shapes?count=4'" if m.model == "shvit_shapes" else "PICTURE.jpg"
+    use = f"track VIDEO --bundle {bundle.path}" if m.task == "track" else f"predict {bundle.path} {picture}"
     console.say("\nNext:")
     if m.format == "tensorrt":
         console.say(f"  edgevit build {bundle.path}      on the device")
-    if m.graphs["main"].proof == "executed":
-        console.say(f"  edgevit predict {bundle.path} {picture}")
-        console.say(f"  edgevit bench {bundle.path}")
+    if all(graph.proof == "executed" for graph in m.graphs.values()):
+        console.say(f"  edgevit {use}")
+        if m.task == "classify":
+            console.say(f"  edgevit bench {bundle.path}")
     console.say(f"  edgevit placement {bundle.path}")
     console.say(f"  edgevit verify {bundle.path}")

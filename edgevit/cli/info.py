@@ -77,7 +77,9 @@ def _contract(bundle: Bundle) -> list[tuple[str, str]]:
         ("tensors", tensors),
         *(("placement", text) for text in placement_texts(m.placement)),
         ("picture", picture_text(m.spec.image)),
-        ("output", f"{m.spec.output} of {labels_text(m.spec.labels)}"),
+        ("output", f"{m.spec.output} of {labels_text(m.spec.labels)}" if m.spec.track is None else m.spec.output),
+        *((("crops", crops_text(m.spec.to_dict()["track"])),) if m.spec.track else ()),
+        *(("state", f"{pair['from']} goes into {pair['to']}") for pair in m.state),
         *(("note", note) for note in m.spec.notes),
     ]
 
@@ -124,13 +126,15 @@ def crops_text(track: Mapping[str, Any]) -> str:
 def placement_texts(placement: Mapping[str, Any]) -> list[str]:
     """Say in a line a unit how many operators run where; "falls back" only of the unit that the bundle is meant for."""
     lines = []
+    several = len({view["graph"] for view in placement.get("views", ())}) > 1
     for view in placement.get("views", ()):
         places = ", ".join(f"{count} on {where}" for where, count in view["places"].items())
         left = ", ".join(f"{op['count']} {op['op']}" for op in view["fallbacks"])
         decides = view.get("decides", True)
         unit = view["unit"] if decides else f"{view['unit']}, should the app not ask for another unit"
         told = f"; {'falls back' if decides else 'it would leave'}: {left}" if left else ""
-        lines.append(f"{unit} ({view['basis']}): {places}{told}")
+        graph = f"{view['graph']}: " if several else ""
+        lines.append(f"{graph}{unit} ({view['basis']}): {places}{told}")
     return lines
 
 

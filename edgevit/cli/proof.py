@@ -7,7 +7,16 @@ from typing import Any
 
 from . import console
 
-_SHARES = {"top1": "same top-1", "accuracy_model": "accuracy, torch", "accuracy_file": "accuracy, bundle"}
+_SHARES = {
+    "top1": "same top-1",
+    "accuracy_model": "accuracy, torch",
+    "accuracy_file": "accuracy, bundle",
+    "box_iou_median": "overlap of boxes, median",
+    "box_iou_least": "overlap of boxes, least",
+    "drift_iou": "overlap of tracks",
+    "auc_model": "AUC on the clips, torch",
+    "auc_file": "AUC on the clips, bundle",
+}
 _NUMBERS = {
     "cosine_median": "cosine, median",
     "cosine_least": "cosine, least",
