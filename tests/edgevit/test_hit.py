@@ -230,7 +230,7 @@ def test_random_weights_are_live_seeded_and_boxes(nano: ModelDef) -> None:
     assert sensitivity(FromOnePicture(net), search) < 1e-5
     one, again, other = (alive(SMALL_NANO, seed).state_dict() for seed in (0, 0, 1))
     assert all(torch.equal(value, again[key]) for key, value in one.items())
-    assert not torch.equal(one["meaning.weight"], other["meaning.weight"])
+    assert not torch.equal(one["meaning.linear.weight"], other["meaning.linear.weight"])
 
 
 def test_the_contract_says_how_pictures_are_cut_and_what_goes_between_the_graphs(nano: ModelDef) -> None:

@@ -82,7 +82,7 @@ class HitNano(HiT):
     def __init__(self, size: HitSize) -> None:
         super().__init__(size)
         self.stem = FineStem(self.stem.get_submodule("convs"), size)
-        self.meaning = nn.Linear(size.widths[0], size.hidden)
+        self.meaning = LinearNorm(size.widths[0], size.hidden)
         self.what = Correlation(size.template_sides[0] ** 2, size.hidden)
         self.where = Correlation((size.template // size.map_stride) ** 2, size.head)
         self.up = UpNorm(size.hidden, size.head)
@@ -109,5 +109,8 @@ class HitNano(HiT):
 
 
 def shortened(x: Tensor, axis: int) -> Tensor:
-    """Scale vectors to a length below 1; short ones, which say little, stay short."""
+    """Scale vectors to a length below 1; short ones, which say little, stay short.
+
+    They come out of a norm, so the sum of their squares is near the number of channels: fp16 can hold it.
+    """
     return x / torch.sqrt((x * x).sum(axis, keepdim=True) + 1)
