@@ -89,11 +89,14 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     ),
     "executorch": ("edgevit.exporters.executorch", "edgevit.runtime.engines.executorch"),
     "tensorrt": ("edgevit.exporters.tensorrt", "edgevit.runtime.engines.tensorrt"),
-    "cv2": ("edgevit.decoders", "edgevit.runtime.sources.video_cv", "edgevit.apps.lettering"),
+    "cv2": (
+        *("edgevit.decoders", "edgevit.runtime.sources.video_cv", "edgevit.runtime.track_rivals"),
+        *("edgevit.apps.lettering", "edgevit.apps.window"),
+    ),
     "PIL": ("edgevit.decoders", "edgevit.apps.lettering", "edgevit.runtime.engines.coreml"),
     "av": ("edgevit.runtime.sources.video_av", "edgevit.runtime.sinks.video"),
     "rich": ("edgevit.cli", "edgevit.models.weights"),
-    "supervision": ("edgevit.runtime.results",),
+    "supervision": ("edgevit.runtime.results", "edgevit.runtime.tracks"),
 }
 """Foreign package -> the only files (and their parts) that may know it.
 numpy is everybody's, but for the face and the command line."""
