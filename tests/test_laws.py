@@ -19,7 +19,8 @@ ITSELF = Path(__file__).resolve()
 
 def tree() -> Iterator[Path]:
     """Yield every file of the project: the top level and its folders, each once, nothing that a tool made."""
-    yield from (path for path in law.ROOT.iterdir() if path.is_file() and path.name != ".coverage")
+    # Where the tree is a second one of a repository, .git is a file.
+    yield from (path for path in law.ROOT.iterdir() if path.is_file() and path.name not in (".coverage", ".git"))
     for folder in FOLDERS:
         for path in sorted((law.ROOT / folder).rglob("*")):
             linked = folder == "edgevit" and path.relative_to(law.ROOT / folder).parts[0] in law.LINKED
