@@ -20,6 +20,7 @@ from edgevit.errors import UsageError
 from .augment import normalise
 from .replicas import Replicas
 from .run import Pace, Run, move
+from .tracking_filter import filter_loss
 from .tracking_loss import MEAN, STD, Weights, iou, matching_loss, tracking_loss
 from .tracking_scenes import Pairs, Scenes
 
@@ -100,11 +101,13 @@ def loss_on(net: Any, pairs: Pairs, weights: Weights, *, stem_only: bool) -> Ten
     if stem_only:
         features: Tensor = net.prepare(searches)[1]
         loss = matching_loss(kept[1].float(), features.float(), at, boxes, present)
+        loss = loss + filter_loss(kept[1], features, boxes, present)
         # The rest of the net takes no part: its gradient is nothing, not missing.
         return loss + 0 * torch.stack([p.sum() for p in net.parameters()]).sum()
     answer = tuple(part.float() for part in net.track(searches, *kept))
     matched = matching_loss(kept[1].float(), answer[4], at, boxes, present)
-    loss = tracking_loss(answer, boxes, present, weights) + weights.match * matched
+    filtered = filter_loss(kept[1], answer[4], boxes, present)
+    loss = tracking_loss(answer, boxes, present, weights) + weights.match * matched + weights.filter * filtered
     return loss
 
 

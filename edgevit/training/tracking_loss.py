@@ -27,6 +27,7 @@ class Weights:
     corners: float = 1.0
     score: float = 0.5
     match: float = 0.5
+    filter: float = 0.5
 
 
 def tracking_loss(answer: tuple[Tensor, ...], boxes_cxcywh: Tensor, present: Tensor, weights: Weights) -> Tensor:
