@@ -157,9 +157,18 @@ def pooled(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
 
 
 def summed(walk: Walk, node: fx.Node, args: tuple[Any, ...]) -> Any:
-    """Sum over the last dimension by a product with ones: XNNPACK has no sum."""
+    """Sum over the last dimension, or a picture's channels, by a product with ones: XNNPACK has no sum.
+
+    Left to a plain kernel, the int8 graph in front of it comes out with its axes turned (ExecuTorch 1.5.1).
+    """
     sizes = shape(node.args[0])
-    if [d % len(sizes) for d in args[1]] != [len(sizes) - 1] or node.kwargs.get("dtype") is not None:
+    dims = [d % len(sizes) for d in args[1]]
+    if dims not in ([1], [len(sizes) - 1]) or node.kwargs.get("dtype") is not None:
+        return NotImplemented
+    if dims == [1] and len(sizes) == 4:
+        ones = walk.constant(torch.ones(1, sizes[1], 1, 1))
+        return walk.emit(_A.reshape.default, walk.emit(_A.conv2d.default, args[0], ones), shape(node))
+    if dims != [len(sizes) - 1]:
         return NotImplemented
     ones = walk.constant(torch.ones(1, sizes[-1]))
     return walk.emit(_A.reshape.default, walk.emit(_A.linear.default, args[0], ones), shape(node))

@@ -13,6 +13,9 @@ from typing import Any
 import torch
 from torch import fx
 
+_TRANSPOSED = 6
+"""The place among a convolution's arguments of whether it is a transposed one."""
+
 
 def halved(module: fx.GraphModule) -> fx.GraphModule:
     """Make the weights and the arithmetic of a graph half, with casts at its inputs and outputs; in place.
@@ -48,14 +51,15 @@ def _cast_behind(node: fx.Node, dtype: torch.dtype) -> None:
 
 @contextlib.contextmanager
 def half_filters() -> Iterator[None]:
-    """Write the filters of convolutions inside as the graph has them."""
+    """Write the filters of convolutions inside as the graph has them; XNNPACK takes transposed ones in float32 only."""
     from executorch.backends.xnnpack.operators.node_visitor import NodeVisitor
 
     usual = NodeVisitor.define_tensor
 
     def define(visitor: Any, tensor: fx.Node, *args: Any, **kwargs: Any) -> None:
         is_filter = kwargs.get("force_fp32") and kwargs.get("convert_to_nhwc")
-        if is_filter and tensor.meta["val"].dtype == torch.float16:
+        transposed = any(len(user.args) > _TRANSPOSED and user.args[_TRANSPOSED] for user in tensor.users)
+        if is_filter and not transposed and tensor.meta["val"].dtype == torch.float16:
             kwargs["force_fp32"] = False
         usual(visitor, tensor, *args, **kwargs)
 

@@ -17,6 +17,7 @@ from edgevit.progress import step
 from .quiet import converting
 from .recipe import Converted, Job, Tensor, Traced
 from .room import ask_for_room
+from .trackers.exact import ONNX, of_onnx
 from .versions import versions
 
 FILE = "model.onnx"
@@ -47,7 +48,7 @@ def convert(traced: Traced, job: Job) -> Converted:
             step(job.progress, "quantise to int8", "static QDQ"),
             converting(f"ONNX Runtime could not quantise {job.model}", "Try --precision fp16"),
         ):
-            quantise(path, traced, job, static_options())
+            quantise(path, traced, job, {**static_options(), **(ONNX if job.spec.track else {})})
     with converting(f"The ONNX file of {job.model} does not pass ONNX's own check", _ELSEWHERE):
         real = annotate(onnx, path, job)
     check_opset(real, job.opset)
@@ -160,6 +161,7 @@ def _half(model: Any) -> Any:
 
 def quantise(path: Path, traced: Traced, job: Job, options: Mapping[str, Any]) -> None:
     """Quantise in place; ONNX Runtime's tools want a shape-inferred copy first."""
+    import onnx
     from onnxruntime.quantization import quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -170,6 +172,7 @@ def quantise(path: Path, traced: Traced, job: Job, options: Mapping[str, Any]) -
             str(prepared),
             str(made),
             CalibrationReader(job, traced),
+            nodes_to_exclude=of_onnx(onnx.load(prepared).graph) if job.spec.track else [],
             **options,
         )
         made.replace(path)

@@ -15,6 +15,7 @@ from edgevit.progress import step
 from .quiet import converting
 from .recipe import Converted, Job, Traced
 from .room import ask_for_room
+from .trackers.exact import of_openvino
 from .versions import versions
 
 FILE = "model.xml"
@@ -72,7 +73,8 @@ def _quantise(model: Any, traced: Traced, job: Job) -> Any:
     except ImportError as exc:
         raise missing("nncf", "Exporting int8 to OpenVINO", "export") from exc
     feeds = list(job.feeds(traced))
-    made = nncf.quantize(model, nncf.Dataset(feeds), subset_size=len(feeds), **static_options())
+    exact = nncf.IgnoredScope(names=of_openvino(model)) if job.spec.track else None
+    made = nncf.quantize(model, nncf.Dataset(feeds), subset_size=len(feeds), ignored_scope=exact, **static_options())
     # NNCF leaves squeeze-and-excite blocks in float; their weights alone go to 8 bits, a quarter less in small files.
     return nncf.compress_weights(made, mode=nncf.CompressWeightsMode.INT8_SYM)
 
