@@ -31,6 +31,7 @@ GATES: Mapping[str, Mapping[str, float]] = {
 }
 """The default gates: ``relative`` and ``auc_loss`` are ceilings, ``box_iou`` a floor."""
 FLOORS = ("box_iou",)
+UNTRAINED_NOTE = "UNTRAINED weights: the boxes mean nothing, so clips and int8 figures are reported, not gated"
 _EXACT = ("fp32", "fp16")
 _MAPS = ("top_left", "bottom_right")
 

@@ -23,7 +23,7 @@ from ..report import Report
 from ..stand_ins import Opened, open_made
 from ..target import Target
 from . import agreement, drift, half
-from .agreement import TrackFigures
+from .agreement import UNTRAINED_NOTE, TrackFigures
 from .agreement import limits_for as limits_for
 from .composed import GRAPHS, Answers, Composed, check_graphs, state_of
 from .drift import Film
@@ -32,7 +32,6 @@ from .proof import write_golden, write_reference
 from .reference import PairFeeds, TrackReference
 
 MOST_PAIRS, MOST_UNTRAINED = 64, 32
-UNTRAINED_NOTE = "UNTRAINED weights: the boxes mean nothing, so clips and int8 figures are reported, not gated"
 _OPERATIONS = {name: versions[-1] for name, versions in OPERATIONS.items()}
 
 

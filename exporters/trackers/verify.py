@@ -22,7 +22,7 @@ from ..report import Report
 from ..stand_ins import open_file
 from ..verify import levels_apart, model_of, seals
 from . import agreement
-from .agreement import FLOORS, GATES, TrackFigures
+from .agreement import FLOORS, GATES, UNTRAINED_NOTE, TrackFigures
 from .composed import GRAPHS, Answers, Composed, check_graphs, wires
 from .pairs import choose
 from .proof import golden_answers, golden_tensors, kept_outputs, read_golden, read_reference
@@ -147,6 +147,7 @@ class _Judge:
         notes: list[str] | None = None,
     ) -> Report:
         told = [*(notes or []), *(f"'{name}' is not the file that was sealed" for name in self._changed)]
+        told += [] if self._bundle.manifest.trained else [UNTRAINED_NOTE]
         engine = self._composed.engines["track"].description
         pictures = {"source": source, "count": count}
         every = (*gates, *seals(self._changed))

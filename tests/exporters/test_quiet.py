@@ -274,7 +274,9 @@ def test_tracing_leaves_the_callers_parameters_as_they_were() -> None:
     assert not any(parameter.requires_grad for parameter in made.module.parameters())
 
 
-def test_palettes_without_scikit_learn_get_its_pip_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_palettes_without_scikit_learn_get_its_pip_line(
+    traced: Traced, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(MissingDependencyError, match=r"'scikit-learn'.*pip install 'edgevit\[export\]'"):
-        compress(None, job(tmp_path, "coreml", "pal6"))
+        compress(None, traced, job(tmp_path, "coreml", "pal6"))
