@@ -1,10 +1,11 @@
 """Judge a tracker's answers against the model's own: figures first, then gates. numpy only.
 
 Relative error is the worst of the box, both corner maps and the features (``max|d| / max|reference|`` each) of one
-pair; its gate is on the median over the pairs, lifted by the model's own noise as a classifier's is. ``box_iou`` is the
-overlap of the file's box with the model's, and its gate a floor under the median: of int8 it says what matters.
-``auc_loss`` is how much worse whole clips are followed. On UNTRAINED weights it is reported, not gated, as every int8
-figure is.
+pair; its gate is on the median over the pairs, lifted by the model's own noise as a classifier's is. In fp16 it is
+lifted by as much more as a step of fp16 is larger than that noise, to 0.1 at the most: a map is a softmax, and what is
+an error of a hundredth in its scores is one in all its numbers. ``box_iou`` is the overlap of the file's box with the
+model's, and its gate a floor under the median: it says what matters. ``auc_loss`` is how much worse whole clips are
+followed. On UNTRAINED weights, whose boxes are chance, overlaps count in fp32 only; the rest is reported.
 """
 
 from __future__ import annotations
@@ -32,7 +33,11 @@ GATES: Mapping[str, Mapping[str, float]] = {
 """The default gates: ``relative`` and ``auc_loss`` are ceilings, ``box_iou`` a floor."""
 FLOORS = ("box_iou",)
 UNTRAINED_NOTE = "UNTRAINED weights: the boxes mean nothing, so clips and int8 figures are reported, not gated"
-_EXACT = ("fp32", "fp16")
+_ALWAYS = (("fp32", "relative"), ("fp32", "box_iou"), ("fp16", "relative"))
+"""What counts on UNTRAINED weights too."""
+_HALF_STEP = 2**-11 / 1e-6
+"""A step of fp16, in units of the noise that the model is asked about."""
+_HALF_CEILING = 0.1
 _MAPS = ("top_left", "bottom_right")
 
 Values = npt.NDArray[np.float64]
@@ -141,10 +146,15 @@ def judge(
         value = {"relative": figures.relative_median, "box_iou": figures.box_iou_median}.get(name, figures.auc_loss)
         if value is None:
             continue  # no clip was followed
-        limit = asked
-        if name == "relative":
-            limit = max(asked, min(NOISE_FACTOR * figures.noise_relative, NOISE_CEILING))
+        limit = max(asked, _lifted(figures.noise_relative, precision)) if name == "relative" else asked
         passed = value >= limit if name in FLOORS else value <= limit
-        counted = trained or name in named or (name != "auc_loss" and precision in _EXACT)
+        counted = trained or name in named or (precision, name) in _ALWAYS
         gates.append(Gate(name, limit, value, passed, counted, floor=name in FLOORS, asked=asked))
     return tuple(gates)
+
+
+def _lifted(noise_relative: float, precision: str) -> float:
+    """Return the limit below which the model's own noise says that nothing can be told."""
+    if precision == "fp16":
+        return min(NOISE_FACTOR * _HALF_STEP * noise_relative, _HALF_CEILING)
+    return min(NOISE_FACTOR * noise_relative, NOISE_CEILING)

@@ -278,6 +278,20 @@ def test_the_loss_on_clips_counts_on_trained_weights_alone(trained: bool, counte
     assert found == {"box_iou": (True, counted), "auc_loss": (False, counted)}
 
 
+def test_noise_lifts_the_gate_of_fp16_by_the_size_of_its_steps() -> None:
+    one = answers(np.array([[0.5, 0.5, 0.2, 0.2]], np.float32))
+    limits = {}
+    for noise in (0.0, 5e-6, 1e-3):
+        told = agreement.measure(one, one, noise_relative=noise)
+        for precision in ("fp32", "fp16"):
+            (gate, *_) = agreement.judge(told, agreement.GATES[precision], precision=precision, trained=True)
+            limits[precision, noise] = gate.limit
+    assert limits["fp32", 0.0] == limits["fp32", 5e-6] == 1e-4
+    assert limits["fp32", 1e-3] == limits["fp16", 0.0] == 1e-2
+    assert limits["fp16", 5e-6] == pytest.approx(0.0488, rel=1e-2)
+    assert limits["fp16", 1e-3] == 0.1
+
+
 def test_drift_is_nothing_where_both_are_the_same(small: ModelDef, sealed: Bundle) -> None:
     reference = TrackReference(small)
     own = replace(sealed.manifest, spec=small.spec, graphs=reference.graph_files())
@@ -290,7 +304,7 @@ def test_drift_is_nothing_where_both_are_the_same(small: ModelDef, sealed: Bundl
     assert len(moved) > 1, "a box that never moves shows no drift"
 
 
-TOLERANCES = {"fp32": (1e-4, 0.999), "fp16": (1e-2, 0.95)}
+TOLERANCES = {"fp32": (1e-4, 0.999), "fp16": (2e-2, 0.95)}
 
 
 @pytest.mark.slow
