@@ -155,8 +155,18 @@ def _half(model: Any) -> Any:
     from onnxruntime.transformers.onnx_model import OnnxModel
 
     halved = OnnxModel(convert_float_to_float16(model, keep_io_types=True))
+    drop_repeated_casts(halved.model.graph)
     halved.topological_sort()  # the converter appends its casts at the end
     return halved.model
+
+
+def drop_repeated_casts(graph: Any) -> None:
+    """Keep one of the casts that make the same tensor: the converter adds one a taker, each under the same name."""
+    seen: set[str] = set()
+    for node in [node for node in graph.node if node.op_type == "Cast"]:
+        if node.output[0] in seen:
+            graph.node.remove(node)
+        seen.add(node.output[0])
 
 
 def quantise(path: Path, traced: Traced, job: Job, options: Mapping[str, Any]) -> None:

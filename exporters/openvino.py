@@ -73,13 +73,19 @@ def _quantise(model: Any, traced: Traced, job: Job) -> Any:
     except ImportError as exc:
         raise missing("nncf", "Exporting int8 to OpenVINO", "export") from exc
     feeds = list(job.feeds(traced))
-    exact = nncf.IgnoredScope(names=of_openvino(model)) if job.spec.track else None
-    made = nncf.quantize(model, nncf.Dataset(feeds), subset_size=len(feeds), ignored_scope=exact, **static_options())
+    given: dict[str, Any] = {"calibration_dataset": nncf.Dataset(feeds), "subset_size": len(feeds)}
+    given["ignored_scope"] = nncf.IgnoredScope(names=of_openvino(model)) if job.spec.track else None
+    try:
+        made = nncf.quantize(model, **given, **static_options())
+    except ValueError:
+        # EfficientFormerV2 adds a table to what a convolution mixed; NNCF takes it for that convolution's bias, one
+        # number a channel, and stops where it would correct it.
+        made = nncf.quantize(model, **given, **static_options(correct_bias=False))
     # NNCF leaves squeeze-and-excite blocks in float; their weights alone go to 8 bits, a quarter less in small files.
     return nncf.compress_weights(made, mode=nncf.CompressWeightsMode.INT8_SYM)
 
 
-def static_options() -> dict[str, Any]:
+def static_options(*, correct_bias: bool = True) -> dict[str, Any]:
     """Return how NNCF quantises; benchmarks/int8_kinds.py compares it with the other ways.
 
     TRANSFORMER keeps softmax and norms in float (and alone compiles EfficientViT). Its smooth quantisation
@@ -91,7 +97,9 @@ def static_options() -> dict[str, Any]:
     return {
         "preset": nncf.QuantizationPreset.MIXED,
         "model_type": nncf.ModelType.TRANSFORMER,
-        "advanced_parameters": nncf.AdvancedQuantizationParameters(smooth_quant_alphas=no_smoothing),
+        "advanced_parameters": nncf.AdvancedQuantizationParameters(
+            smooth_quant_alphas=no_smoothing, disable_bias_correction=not correct_bias
+        ),
     }
 
 

@@ -76,12 +76,19 @@ def _contract(bundle: Bundle) -> list[tuple[str, str]]:
         ("graphs", graphs),
         ("tensors", tensors),
         *(("placement", text) for text in placement_texts(m.placement)),
+        *(("on the board", line) for line in [_built_by_hand(m.verification)] if line),
         ("picture", picture_text(m.spec.image)),
         ("output", f"{m.spec.output} of {labels_text(m.spec.labels)}" if m.spec.track is None else m.spec.output),
         *((("crops", crops_text(m.spec.to_dict()["track"])),) if m.spec.track else ()),
         *(("state", f"{pair['from']} goes into {pair['to']}") for pair in m.state),
         *(("note", note) for note in m.spec.notes),
     ]
+
+
+def _built_by_hand(verification: Mapping[str, Any]) -> str:
+    """Return the vendor's command that builds the file where edgevit cannot run, if the proof holds one."""
+    made = verification.get("file")
+    return str(made.get("trtexec", "")) if isinstance(made, Mapping) else ""
 
 
 def _origin(bundle: Bundle) -> list[tuple[str, str]]:

@@ -24,7 +24,7 @@ from .. import base, placement, verify
 from ..agreement import plain
 from ..reference import Reference
 from .plan import Key
-from .reasons import failing_op, sentence
+from .reasons import blamed_op, failing_op, sentence
 from .speed import CLOCK, latencies_ms
 
 PICTURES = 16
@@ -172,11 +172,14 @@ def _refused(report: Path) -> dict[str, Any]:
     figures = told["figures"]
     failed = [gate for gate in told["gates"] if gate["counted"] and not gate["passed"]]
     reasons = [f"{gate['name']} {_value(gate['value'])}, limit {gate['limit']:.3g}" for gate in failed]
+    # Where a gate points at a layer, the report's notes begin with it.
+    blamed = [(note, op) for note in told.get("notes", ()) if (op := blamed_op(note))]
     return {
         "verdict": "refused",
+        "op": blamed[0][1] if blamed else None,
         "relative": figures.get("relative_median"),
         "top1": figures.get("top1") if told.get("trained") else None,
-        "reason": "; ".join(reasons),
+        "reason": sentence("; ".join([*reasons, *(note for note, _ in blamed)])),
     }
 
 

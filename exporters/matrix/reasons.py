@@ -18,6 +18,8 @@ _OPERATORS = (
     re.compile(r"['\"`]([\w.:]+)['\"`] (?:op|operator|node|layer)\b"),
 )
 
+_BLAMED = re.compile(r"\blayer\b.* is '[^']+' \(([\w.]+)[^)]*\)")
+
 _STACK = ("File ", "Fatal Python error", "Current thread", "Thread ", "Extension modules")
 
 
@@ -33,6 +35,12 @@ def failing_op(text: str) -> str | None:
     """Return the operator that a message names, if it names one."""
     found = (match for pattern in _OPERATORS for match in [pattern.search(text)] if match)
     return next((match[1].replace("::", ".") for match in found), None)
+
+
+def blamed_op(note: str) -> str | None:
+    """Return the operator of a note that names a layer (``blame.py`` writes them), and nothing of any other note."""
+    found = _BLAMED.search(note)
+    return found[1] if found else None
 
 
 def last_words(printed: bytes) -> str:

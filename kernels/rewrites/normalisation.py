@@ -3,9 +3,8 @@
 Principle: ``(u / 255 - mean) / std`` is affine a channel, and so is the convolution behind it. The scale 1 / (255 std)
 always moves into the weights. The offset moves into the bias only where nothing is padded: a padded border holds zeros
 AFTER normalisation, which is the mean level before it, another number a channel. There one subtraction of the mean
-level stays in front of the convolution; with it the border is exact. (A map of biases, or a pad a channel, would cost
-more than that: benchmarks/rewrites.py.) A net that touches its input before its first convolution, or twice, is
-normalised explicitly, in its graph.
+level stays in front of the convolution; with it the border is exact. A net that touches its input before its first
+convolution, or twice, is normalised explicitly, in its graph.
 
 Shapes: takes levels (N, 3, h, w) of dtype uint8 or float, answers what the module answers.
 The normalised input to the plain module is the oracle: tests/kernels/test_rewrites_normalisation.py.

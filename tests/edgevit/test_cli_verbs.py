@@ -98,6 +98,13 @@ def test_info_of_a_trained_bundle_does_not_shout(tmp_path: Path, capsys: Capture
     assert "UNTRAINED" not in capsys.readouterr().out
 
 
+def test_info_shows_the_vendor_s_own_command_where_the_proof_holds_one(tmp_path: Path, capsys: Capture) -> None:
+    line = "trtexec --onnx=model.onnx --stronglyTyped"
+    sealed(tmp_path / "b", replace(MANIFEST, verification={**MANIFEST.verification, "file": {"trtexec": line}}))
+    assert main(["info", str(tmp_path / "b")]) == 0
+    assert line in " ".join(capsys.readouterr().out.split())
+
+
 def test_info_refuses_a_damaged_bundle_and_names_the_nearest(bundle: str, capsys: Capture) -> None:
     (Path(bundle) / "model.onnx").write_bytes(b"not a modeI")
     assert main(["info", bundle]) == 2

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import small_nets
 import torch
+from families import SMALLEST
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -400,8 +401,7 @@ def test_the_shipped_model_keeps_its_accuracy_in_every_precision(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mobilevit_xxs", "mobilevitv2_050", "efficientvit_m0", "shvit_s1", "levit_128s",
-                                  "levit_conv_128s", "efficientformerv2_s0"])  # fmt: skip
+@pytest.mark.parametrize("name", SMALLEST)
 def test_every_family_converts_and_calls_its_layers_as_torch_does(name: str, tmp_path: Path) -> None:
     torch.set_num_threads(1)
     model = create_model(name, "random")

@@ -13,6 +13,7 @@ import pytest
 import small_nets
 import torch
 import torch.nn.functional as F
+from families import SMALLEST
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -507,15 +508,9 @@ def test_a_missing_package_is_told_with_its_pip_line(
         exporter.convert(*work)
 
 
-FAMILIES = (
-    *("mobilevit_xxs", "mobilevitv2_050", "efficientvit_m0", "shvit_s1", "levit_128s", "levit_conv_128s"),
-    *("efficientformerv2_s0", "timm/edgenext_xx_small"),
-)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", [*SMALLEST, "timm/edgenext_xx_small"])
 def test_every_family_is_one_delegate_and_right(name: str, tmp_path: Path) -> None:
     model = edgevit.create_model(name, "random")
     traced = trace("main", model.graphs["main"], "executorch", batch=1, dynamic=False)

@@ -6,24 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from families import SMALLEST
 
 import edgevit
 from edgevit.exporters import EXPORTERS
 
-MODELS = (
-    "mobilevit_xxs",
-    "mobilevitv2_050",
-    "efficientvit_m0",
-    "shvit_s1",
-    "levit_128s",
-    "levit_conv_128s",
-    "efficientformerv2_s0",
-)
-
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", SMALLEST)
 def test_one_model_of_each_family_is_proven_in_every_format(name: str, tmp_path: Path) -> None:
     torch.set_num_threads(2)
     model = edgevit.create_model(name, "random")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from families import SMALLEST
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tflite_files import Node, Tensor, constant, save
@@ -76,16 +77,7 @@ def test_the_shipped_model_runs_whole_on_a_gpu_and_on_xnnpack(tmp_path: Path) ->
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "name",
-    [
-        "mobilevit_xxs",
-        "mobilevitv2_050",
-        "efficientvit_m0",
-        "shvit_s1",
-        "levit_128s",
-        "levit_conv_128s",
-        "efficientformerv2_s0",
-        "timm/deit_tiny_patch16_224",
-    ],
+    [*SMALLEST, "timm/deit_tiny_patch16_224"],
 )
 def test_each_family_runs_whole_on_a_gpu_and_on_xnnpack(name: str, tmp_path: Path) -> None:
     check(edgevit.create_model(name, "random"), tmp_path)

@@ -47,7 +47,7 @@ from edgevit.exporters.matrix.models import entries
 from edgevit.exporters.matrix.order import matrix
 from edgevit.exporters.matrix.page import page
 from edgevit.exporters.matrix.plan import Key, by_model, checkable, plan, rotated
-from edgevit.exporters.matrix.reasons import last_words, sentence
+from edgevit.exporters.matrix.reasons import blamed_op, last_words, sentence
 from edgevit.exporters.matrix.store import Store, read_lines
 from edgevit.exporters.reference import Reference
 from edgevit.formats import FORMATS
@@ -509,6 +509,20 @@ def test_a_cell_is_a_real_export_with_its_figures() -> None:
 def test_int8_of_random_weights_runs_and_is_not_called_proven() -> None:
     cell = cells_module.prove_cell(cells_module.remembering(small_nets.model_def()), "onnx", "int8")
     assert (cell.verdict, cell.trained) == ("runs", False)
+
+
+@pytest.mark.parametrize(
+    ("note", "op"),
+    [
+        ("the first layer to leave the range of fp16 is 'blocks_2_mul' (mul at blocks.2): 2.9e+05", "mul"),
+        ("the first layer to go wrong is 'stages_1_conv' (conv), relative error 0.3", "conv"),
+        ("no layer alone explains it; the least exact one is 'x' (linear), relative error 0.01", "linear"),
+        ("no layer could be named: the file cannot be opened", None),
+        ("UNTRAINED weights: top-1 agreement and int8 figures are reported, not gated", None),
+    ],
+)
+def test_a_note_that_blames_a_layer_names_the_operator(note: str, op: str | None) -> None:
+    assert blamed_op(note) == op
 
 
 def test_a_refused_export_tells_gate_and_figures() -> None:

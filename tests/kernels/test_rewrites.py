@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+from families import SMALLEST
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from timm.layers import Attention, ConvNormAct, LayerNorm2d
@@ -25,15 +26,6 @@ from edgevit.models import create_model
 from edgevit.models.live import make_live
 
 TARGETS = sorted(RULES)
-MODELS = (
-    "mobilevit_xxs",
-    "mobilevitv2_050",
-    "efficientvit_m0",
-    "shvit_s1",
-    "levit_128s",
-    "levit_conv_128s",
-    "efficientformerv2_s0",
-)
 KERNELS = (5, 3, 3)
 GATHERS = ("aten.index.Tensor", "aten.gather.default")
 
@@ -77,7 +69,7 @@ def kinds(module: nn.Module) -> set[type[nn.Module]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", SMALLEST)
 def test_every_family_answers_the_same_for_every_target(name: str) -> None:
     module, x = live(name)
     for target in TARGETS:
@@ -319,7 +311,7 @@ def test_a_block_has_no_gather_no_high_rank_and_no_fused_attention(name: str, ta
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*MODELS, "deit_tiny_patch16_224"])
+@pytest.mark.parametrize("name", [*SMALLEST, "deit_tiny_patch16_224"])
 def test_a_model_has_no_gather_no_high_rank_and_no_fused_attention(name: str) -> None:
     for target in ("litert", "executorch", "coreml"):
         check_graph(*tiny(name), target)
@@ -337,7 +329,7 @@ def test_the_batch_may_stay_open(name: str, target: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", SMALLEST)
 def test_fuse_leaves_no_batch_norm_in_the_families(name: str) -> None:
     left = [part for part, module in fuse(tiny(name)[0]).named_modules() if isinstance(module, _BatchNorm)]
     behind_a_sum = ["norm"] if name == "efficientformerv2_s0" else []
