@@ -38,7 +38,7 @@ def made(model: ModelDef, folder: Path) -> dict[str, tuple[Path, GraphFile]]:
     for precision in ("fp16", "int8"):
         path = folder / f"{precision}.tflite"
         shutil.copy(folder / converted.file, path)
-        litert._shrink(path, replace(job, precision=precision))
+        litert._shrink(path, traced, replace(job, precision=precision))
         files[precision] = (path, graph)
     return files
 
