@@ -5,6 +5,8 @@ another order once instead. The table of biases becomes a constant, so that no g
 eval mode, but a trace records it), and the scale moves into q. With ``strided`` the layer behind skipped positions is a
 1x1 convolution with that stride, since XNNPACK takes neither a slice nor a pooling that only skips (LiteRT's time 0.96
 to 1.01; AMD EPYC, 2026-11-21).
+Measured on 128S: ONNX 1.00, LiteRT 1.12; on the conv twin 0.98 and 1.37 (AMD EPYC, one thread, 2026-11-21,
+docs/rewrites.md).
 Source: timm's LeViT (Graham et al., arXiv:2104.01136).
 Shapes: tokens (N, count, C) for levit_*, maps (N, C, H, W) for levit_conv_*.
 """
