@@ -62,9 +62,7 @@ def _show(engine: str, trained: bool, runs: Sequence[Run], means: dict[str, tupl
         rows += [_row(name, "mean of all", score, fps) for name, (score, fps) in means.items()]
     console.table(_HEAD, rows, right="--rrrrrrrr")
     count = sum(run.score.frames for run in runs if run.tracker == runs[0].tracker)
-    console.say(
-        f"\n{count} frames counted; the first of each sequence is given. {engine}. fps leaves reading out."
-    )
+    console.say(f"\n{count} frames counted; the first of each sequence is given. {engine}. fps leaves reading out.")
     for run in runs:
         if run.events:
             told = ", ".join(f"{state} {times}" for state, times in run.events.items())
