@@ -55,9 +55,10 @@ class Summary:
 
     def __str__(self) -> str:
         states = ", ".join(f"{state} {count}" for state, count in self.states.items())
+        count = f"{self.frames} frame{'' if self.frames == 1 else 's'}{f' ({states})' if states else ''}"
+        faults = f", {len(self.faults)} passed over" if self.faults else ""
         where = f", written to {', '.join(self.outputs)}" if self.outputs else ""
-        told = f"{self.frames} frames ({states}), {self.fps:.0f} a second{where}"
-        return f"{told}{f'; {self.stopped}' if self.stopped else ''}."
+        return f"{count}, {self.fps:.0f} a second{faults}{where}{f'; {self.stopped}' if self.stopped else ''}."
 
 
 def track(
@@ -67,17 +68,21 @@ def track(
     box_xywh: Box | None = None,
     save: Iterable[str | os.PathLike[str]] = (),
     screen: Screen | None = None,
+    on_error: str = "stop",
     limit: int | None = None,
     progress: Progress | None = None,
 ) -> Summary:
     """Follow one target; ``box_xywh`` is where it is in the first frame.
 
-    Without it a person draws it on the ``screen``; a built-in clip knows it. Whatever ends the run, what was written is
-    kept: a video is finished and holds the frames so far. A session that was handed over stays open.
+    Without it a person draws it on the ``screen``; a built-in clip knows it. With ``on_error="skip"`` frames that
+    cannot be read are passed over. Whatever ends the run, what was written is kept: a video is finished and holds the
+    frames so far. A session that was handed over stays open.
     """
+    if limit is not None and limit < 1:
+        raise UsageError(f"limit must be at least 1, not {limit}.")
     with ExitStack() as stack:
         if isinstance(source, (str, os.PathLike)):
-            source = stack.enter_context(closing(open_source(source)))
+            source = stack.enter_context(closing(open_source(source, on_error=on_error)))
         own = isinstance(model, TrackSession)
         session = model if isinstance(model, TrackSession) else stack.enter_context(load(model, task="track"))
         sinks: list[Sink] = []
@@ -110,20 +115,23 @@ class _Loop:
         self._session, self._box, self._screen = session, box_xywh, screen
         self._sink, self._progress = sink, progress
         self._id: int | None = None
-        self._first: Box | None = None
+        self._first: tuple[Box, tuple[int, int]] | None = None
         self.done, self.seconds = 0, 0.0
         self.states: Counter[str] = Counter()
 
     def run(self, source: Source, limit: int | None) -> str:
         """Go through the frames and return what ended them, if it was not their end."""
+        total = source.total if limit is None or source.total is None else min(source.total, limit)
         try:
             for frame in itertools.islice(source, limit):
                 tracks = self._answer(frame)
+                if tracks is None:
+                    return "nothing was chosen in the window"
                 self._sink.write(frame, tracks)
                 self.done += 1
                 self.states.update(track.state for track in tracks)
                 if self._progress is not None:
-                    self._progress(self.done, source.total, tracks)
+                    self._progress(self.done, total, tracks)
                 if self._screen is not None and not self._heard(self._screen.show(tracks), frame):
                     return "ended in the window"
         except BrokenPipeError:
@@ -136,11 +144,13 @@ class _Loop:
             raise InputError("The input has no frame; there is nothing to follow a target in.")
         return ""
 
-    def _answer(self, frame: Frame) -> Tracks:
+    def _answer(self, frame: Frame) -> Tracks | None:
+        """Find the target; None if a person would not say what it is."""
+        box = self._chosen(frame) if self._id is None else None
+        if self._id is None and box is None:
+            return None
         began = time.perf_counter()
-        if self._id is None:
-            box = self._chosen(frame)
-            began = time.perf_counter()
+        if box is not None:
             self._start(frame, box)
             tracks = Tracks((self._started,), frame)
         else:
@@ -148,22 +158,21 @@ class _Loop:
         self.seconds += time.perf_counter() - began
         return tracks
 
-    def _chosen(self, frame: Frame) -> Box:
+    def _chosen(self, frame: Frame) -> Box | None:
         if self._box is not None:
             return self._box
         if known := box_in_name(frame.source):
             return known
-        drawn = self._screen.choose(frame) if self._screen is not None else None
-        if drawn is None:
+        if self._screen is None:
             raise UsageError(
                 "What shall be followed? Type: --box x,y,width,height (in the first frame), or --show to draw it."
             )
-        return drawn
+        return self._screen.choose(frame)
 
     def _start(self, frame: Frame, box: Box) -> None:
         x, y, w, h = box
         self._started = self._session.start(frame, (x, y, x + w, y + h), self._id)
-        self._id, self._first = self._started.id, self._first or box
+        self._id, self._first = self._started.id, self._first or (box, frame.size_hw)
 
     def _heard(self, wish: str, frame: Frame) -> bool:
         """Do what a person asked for; False ends the run."""
@@ -172,7 +181,7 @@ class _Loop:
             if drawn is not None:
                 self._start(frame, drawn)
         elif wish == "reset" and self._first is not None:
-            self._start(frame, self._first)
+            self._start(frame, _scaled(*self._first, frame.size_hw))
         return wish != "quit"
 
 
@@ -183,6 +192,13 @@ def box_in_name(source: str) -> Box | None:
         return None
     x, y, w, h = (float(value) for value in rest.removesuffix(".png").split(","))
     return x, y, w, h
+
+
+def _scaled(box_xywh: Box, size_hw: tuple[int, int], into_hw: tuple[int, int]) -> Box:
+    """Carry a box over to a picture of another size: the same share of it."""
+    down, right = (new / old for new, old in zip(into_hw, size_hw, strict=True))
+    x, y, w, h = box_xywh
+    return x * right, y * down, w * right, h * down
 
 
 def _forget(session: TrackSession, before: tuple[int, ...]) -> None:

@@ -57,13 +57,23 @@ def check_pixels(data: Any, pixel_format: str) -> None:
     channels = {"bgr": 3, "rgb": 3, "yuyv": 2}.get(pixel_format)
     if data.ndim != (2 if channels is None else 3) or (channels is not None and data.shape[2] != channels):
         expected = "(height, width)" if channels is None else f"(height, width, {channels})"
-        raise InputError(f"A {pixel_format} picture must have the shape {expected}, not {data.shape}.")
+        hint = _other_channels(data.shape, pixel_format)
+        raise InputError(f"A {pixel_format} picture must have the shape {expected}, not {data.shape}.{hint}")
     if 0 in data.shape:
         raise InputError(f"The picture is empty: its shape is {data.shape}.")
     if pixel_format in _PLANAR and (data.shape[0] % 3 or data.shape[1] % 2):
         raise InputError(
             f"A {pixel_format} buffer has 3/2 times its picture's rows and an even width, so {data.shape} is not one."
         )
+
+
+def _other_channels(shape: tuple[int, ...], pixel_format: str) -> str:
+    """Say what to type for what people have in their hands: grey pictures, and ones with a fourth channel."""
+    if pixel_format not in ("rgb", "bgr"):
+        return ""
+    if len(shape) == 3 and shape[2] == 4:
+        return " A fourth channel is opacity, which is left out: picture[..., :3].copy()"
+    return " It is a grey one: its colour is 'gray'." if len(shape) == 2 else ""
 
 
 def frame_of(picture: Any, color: str | None, *, index: int = 0) -> Frame:

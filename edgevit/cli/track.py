@@ -34,6 +34,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--box", type=box_of, metavar="X,Y,W,H", help="where the target is in the first frame")
     parser.add_argument("--show", action="store_true", help="show it in a window, and draw the box there")
     parser.add_argument("--limit", type=whole(1, 10**9), metavar="N", help="stop after N frames")
+    parser.add_argument(
+        "--on-error", choices=("stop", "skip"), default="stop", help="what to do with a frame that cannot be read"
+    )
     parser.add_argument("--engine", metavar="E", help="another engine than the format's own")
     parser.add_argument("--threads", type=whole(1, 1024), metavar="N", help="threads of the engine")
     parser.add_argument("--precision", metavar="P", help="what the engine computes in (default: exact fp32)")
@@ -55,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     path = find_bundle(args.bundle)
     with ExitStack() as stack:
         # The input first: a mistyped name should not cost the loading of a model.
-        source = door("edgevit.runtime.sources:open_source")(args.input)
+        source = door("edgevit.runtime.sources:open_source")(args.input, on_error=args.on_error)
         stack.callback(source.close)
         screen = door("edgevit.apps.window:Window")() if args.show else None
         session = stack.enter_context(
