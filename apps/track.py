@@ -17,10 +17,12 @@ import numpy as np
 from edgevit.bundle import Bundle
 from edgevit.errors import InputError, UsageError
 from edgevit.runtime import Frame, Tracks, TrackSession, load
+from edgevit.runtime.pointing import box_at
 from edgevit.runtime.sinks import Fan, Sink, open_sink
 from edgevit.runtime.sources import Source, open_source
 
 Box = tuple[float, float, float, float]
+Point = tuple[float, float]
 Progress = Callable[[int, "int | None", Tracks], None]
 
 
@@ -28,7 +30,7 @@ class Screen(Protocol):
     """Show frames to a person and hear what they want; ``window.py`` is the one with a mouse."""
 
     def choose(self, frame: Frame) -> Box | None:
-        """Let a person draw a box x, y, width, height; None if they will not."""
+        """Let a person show a box x, y, width, height; None if they will not."""
 
     def show(self, tracks: Tracks) -> str:
         """Show a frame and return what was asked for: "", "select", "reset" or "quit"."""
@@ -66,20 +68,23 @@ def track(
     source: str | os.PathLike[str] | Source,
     *,
     box_xywh: Box | None = None,
+    point_xy: Point | None = None,
     save: Iterable[str | os.PathLike[str]] = (),
     screen: Screen | None = None,
     on_error: str = "stop",
     limit: int | None = None,
     progress: Progress | None = None,
 ) -> Summary:
-    """Follow one target; ``box_xywh`` is where it is in the first frame.
+    """Follow one target; ``box_xywh`` is where it is in the first frame, ``point_xy`` any point on it.
 
-    Without it a person draws it on the ``screen``; a built-in clip knows it. With ``on_error="skip"`` frames that
+    Without them a person shows it on the ``screen``; a built-in clip knows it. With ``on_error="skip"`` frames that
     cannot be read are passed over. Whatever ends the run, what was written is kept: a video is finished and holds the
     frames so far. A session that was handed over stays open.
     """
     if limit is not None and limit < 1:
         raise UsageError(f"limit must be at least 1, not {limit}.")
+    if box_xywh is not None and point_xy is not None:
+        raise UsageError("A target is given by its box or by a point on it, not by both. Leave one of them out.")
     with ExitStack() as stack:
         if isinstance(source, (str, os.PathLike)):
             source = stack.enter_context(closing(open_source(source, on_error=on_error)))
@@ -89,7 +94,7 @@ def track(
         for place in save:
             sinks.append(open_sink(place))
             stack.callback(sinks[-1].close)
-        loop = _Loop(session, box_xywh, screen, Fan(sinks), progress)
+        loop = _Loop(session, box_xywh or point_xy, screen, Fan(sinks), progress)
         if screen is not None:
             stack.callback(screen.close)
         if own:
@@ -110,9 +115,14 @@ class _Loop:
     """Hold what a run counts and what a person may change in it."""
 
     def __init__(
-        self, session: TrackSession, box_xywh: Box | None, screen: Screen | None, sink: Fan, progress: Progress | None
+        self,
+        session: TrackSession,
+        place: Box | Point | None,
+        screen: Screen | None,
+        sink: Fan,
+        progress: Progress | None,
     ) -> None:
-        self._session, self._box, self._screen = session, box_xywh, screen
+        self._session, self._place, self._screen = session, place, screen
         self._sink, self._progress = sink, progress
         self._id: int | None = None
         self._first: tuple[Box, tuple[int, int]] | None = None
@@ -159,13 +169,14 @@ class _Loop:
         return tracks
 
     def _chosen(self, frame: Frame) -> Box | None:
-        if self._box is not None:
-            return self._box
+        if self._place is not None:
+            return self._place if len(self._place) == 4 else box_at(frame, self._place)
         if known := box_in_name(frame.source):
             return known
         if self._screen is None:
             raise UsageError(
-                "What shall be followed? Type: --box x,y,width,height (in the first frame), or --show to draw it."
+                "What shall be followed? Type: --box x,y,width,height or --point x,y (in the first frame), or --show "
+                "to draw it or click on it."
             )
         return self._screen.choose(frame)
 

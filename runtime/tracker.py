@@ -17,6 +17,7 @@ from edgevit.manifest import Manifest
 
 from .engines import Engine
 from .frame import Frame, Pixels, frame_of
+from .pointing import box_at
 from .results import Speed
 from .scene_cuts import SceneCuts
 from .sources import Source, open_source
@@ -66,6 +67,14 @@ class TrackSession:
             self._targets[key] = target
             self._cuts.see(frame)
         return self._track(key, Step(target.box_xywh, 1.0, "tracking"), frame, _since(began))
+
+    def start_at(
+        self, picture: Frame | Any, point_xy: tuple[float, float], id: int | None = None, *, color: str | None = None
+    ) -> Track:
+        """Follow what is at this point of the frame. The box around it is a guess by its colours (``pointing.py``)."""
+        frame = frame_of(picture, color)
+        x, y, w, h = box_at(frame, point_xy)
+        return self.start(frame, (x, y, x + w, y + h), id)
 
     def __call__(self, picture: Frame | Any, *, color: str | None = None) -> Tracks:
         """Find every target in the next frame; the answers are in the order in which they were started."""

@@ -20,7 +20,9 @@ Each OUTPUT is a video, a folder or a .jsonl file; --json prints one JSON line a
 
   edgevit track synthetic://clip annotated.mp4              a built-in clip knows its target
   edgevit track match.mp4 followed.mp4 --box 312,146,106,96
-  edgevit track match.mp4 --show                            draw the box with the mouse; s: another, r: the first"""
+  edgevit track match.mp4 --point 365,194                   a point on it; the box around it is guessed by colours
+  edgevit track match.mp4 --show                            draw it or click on it, at any time; s: another, r: the
+                                                            first again, space: wait, q: end"""
 
 _INTERRUPTED = 130
 _DEFAULT = "hit_nano"
@@ -32,7 +34,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("outputs", nargs="*", default=[], metavar="OUTPUT", help="a video, a folder or a .jsonl file")
     parser.add_argument("--bundle", default=_DEFAULT, metavar="B", help=f"a tracker's bundle (default: {_DEFAULT})")
     parser.add_argument("--box", type=box_of, metavar="X,Y,W,H", help="where the target is in the first frame")
-    parser.add_argument("--show", action="store_true", help="show it in a window, and draw the box there")
+    parser.add_argument("--point", type=point_of, metavar="X,Y", help="a point on it; its box is guessed")
+    parser.add_argument("--show", action="store_true", help="show it in a window; draw the box or click there")
     parser.add_argument("--limit", type=whole(1, 10**9), metavar="N", help="stop after N frames")
     parser.add_argument(
         "--on-error", choices=("stop", "skip"), default="stop", help="what to do with a frame that cannot be read"
@@ -49,6 +52,15 @@ def box_of(words: str) -> tuple[float, float, float, float]:
     except ValueError as exc:
         raise argparse.ArgumentTypeError(f"'{words}' is no box: four numbers x,y,width,height") from exc
     return x, y, w, h
+
+
+def point_of(words: str) -> tuple[float, float]:
+    """Read x,y."""
+    try:
+        x, y = (float(word) for word in words.split(","))
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"'{words}' is no point: two numbers x,y") from exc
+    return x, y
 
 
 def run(args: argparse.Namespace) -> int:
@@ -68,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
             session,
             source,
             box_xywh=args.box,
+            point_xy=args.point,
             save=args.outputs,
             screen=screen,
             limit=args.limit,

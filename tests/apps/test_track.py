@@ -105,6 +105,14 @@ def test_a_built_in_clip_knows_its_target(tmp_path: Path) -> None:
     assert box_in_name("holiday@1,2,3,4.png") is None
 
 
+def test_a_point_on_the_target_is_enough(album: Path, tmp_path: Path) -> None:
+    summary = track(tracker(), album, point_xy=(52, 50), save=[tmp_path / "a.jsonl"])
+    assert summary.states == {"tracking": 6}
+    assert boxes(tmp_path / "a.jsonl")[-1] == pytest.approx(red_box.box_xywh(5), abs=4)
+    with pytest.raises(UsageError, match="by its box or by a point on it, not by both"):
+        track(tracker(), album, point_xy=(52, 50), box_xywh=red_box.box_xywh(0))
+
+
 def test_the_limit_counts_in_the_total(album: Path) -> None:
     totals = []
     summary = track(
@@ -216,7 +224,7 @@ def test_a_box_that_was_typed_is_not_asked_for(album: Path) -> None:
 
 
 def test_nobody_to_ask_is_told_what_to_type(album: Path) -> None:
-    with pytest.raises(UsageError, match=r"What shall be followed\? Type: --box x,y,width,height"):
+    with pytest.raises(UsageError, match=r"What shall be followed\? Type: --box x,y,width,height or --point x,y"):
         track(tracker(), album)
 
 

@@ -106,7 +106,7 @@ def test_track_refuses_a_classifier(album: str, tmp_path: Path, capsys: Capture)
         ("nan,10,20,20", "A box is four finite numbers"),
         ("10,10,20", "'10,10,20' is no box: four numbers x,y,width,height"),
         ("here", "'here' is no box"),
-        (None, "What shall be followed? Type: --box x,y,width,height"),
+        (None, "What shall be followed? Type: --box x,y,width,height or --point x,y"),
     ],
 )
 def test_a_box_that_cannot_be_gets_one_sentence(
@@ -119,6 +119,31 @@ def test_a_box_that_cannot_be_gets_one_sentence(
     assert len(captured.err.splitlines()) == 1
     assert captured.out == ""
     assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_point_on_the_target_is_enough(bundle: str, album: str, capsys: Capture) -> None:
+    assert main(["track", album, "--bundle", bundle, "--point", "52,50", "--limit", "3", "--json"]) == 0
+    first, *_, last = (json.loads(line)["tracks"][0] for line in capsys.readouterr().out.splitlines())
+    assert first["box_xyxy"] == pytest.approx([40, 40, 64, 60], abs=3)
+    assert last["box_xyxy"] == pytest.approx([44, 40, 68, 60], abs=4)
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        (["--point", "400,10"], "The point 400,10 lies outside the picture of 160 x 120 pixels"),
+        (["--point", "nan,10"], "lies outside the picture"),
+        (["--point", "52"], "'52' is no point: two numbers x,y"),
+        (["--point", "52,50", "--box", red_box.FIRST], "by its box or by a point on it, not by both"),
+    ],
+)
+def test_a_point_that_cannot_be_gets_one_sentence(
+    typed: list[str], words: str, bundle: str, album: str, capsys: Capture
+) -> None:
+    assert main(["track", album, "--bundle", bundle, *typed]) == 2
+    captured = capsys.readouterr()
+    assert words in captured.err
+    assert len(captured.err.splitlines()) == 1
 
 
 def test_a_mistyped_input_is_told_before_a_model_is_loaded(bundle: str, album: str, capsys: Capture) -> None:

@@ -1,4 +1,4 @@
-"""Seal the colour finder of ``blob_tracker`` as a real ONNX bundle: with it the verbs run from end to end in no time."""
+"""Seal the colour finder of ``blob_tracker`` as a real ONNX bundle: with it the verbs run end to end in no time."""
 
 from __future__ import annotations
 
