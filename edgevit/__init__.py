@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from edgevit.exporters import export as export
     from edgevit.exporters.verify import verify as verify
     from edgevit.runtime import Session as Session
+    from edgevit.runtime import Track as Track
+    from edgevit.runtime import Tracks as Tracks
+    from edgevit.runtime import TrackSession as TrackSession
     from edgevit.runtime import load as load
     from edgevit.runtime.frame import Frame as Frame
 
@@ -38,6 +41,9 @@ _DOORS = {
     "ModelDef": "edgevit.models:ModelDef",
     "Session": "edgevit.runtime:Session",
     "Spec": "edgevit.spec:Spec",
+    "Track": "edgevit.runtime:Track",
+    "TrackSession": "edgevit.runtime:TrackSession",
+    "Tracks": "edgevit.runtime:Tracks",
     "create_model": "edgevit.models:create_model",
     "export": "edgevit.exporters:export",
     "list_devices": "edgevit.devices:list_devices",

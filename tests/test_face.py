@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,9 @@ NAMES = (
     "ModelDef",
     "Session",
     "Spec",
+    "Track",
+    "TrackSession",
+    "Tracks",
     "create_model",
     "export",
     "list_devices",
@@ -97,6 +101,37 @@ def test_keyword_only_parameters_that_are_added_can_be_left_out() -> None:
 )
 def test_a_changed_spelling_is_caught(function: object, breach: str) -> None:
     assert spelled(function, keep=SPELLINGS["list_models"]) != SPELLINGS["list_models"], breach
+
+
+TRACKING = {
+    "start": "self, picture, box_xyxy, id=None, *, color=None",
+    "start_at": "self, picture, point_xy, id=None, *, color=None",
+    "__call__": "self, picture, *, color=None",
+    "stop": "self, id",
+    "stream": "self, source, box_xyxy=None, *, color=None",
+}
+
+
+@pytest.mark.parametrize("name", TRACKING)
+def test_a_tracker_is_called_as_it_always_was(name: str) -> None:
+    assert spelled(getattr(edgevit.TrackSession, name), keep=TRACKING[name]) == TRACKING[name]
+
+
+def test_a_tracker_s_bundle_opens_as_a_track_session(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    import blob_onnx
+    import red_box
+
+    place = blob_onnx.write(tmp_path / "blob").path
+    tracker: edgevit.TrackSession = edgevit.load(place, task="track")
+    with tracker:
+        assert type(tracker) is type(edgevit.load(place)) is edgevit.TrackSession
+        track: edgevit.Track = tracker.start(red_box.frames(1)[0], (40, 40, 64, 60))
+        tracks: edgevit.Tracks = tracker(red_box.picture(1), color="rgb")
+    assert type(track) is edgevit.Track
+    assert type(tracks) is edgevit.Tracks
+    with pytest.raises(edgevit.EdgevitError, match="is made to track; a bundle that can classify was asked for"):
+        edgevit.load(place, task="classify")
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:

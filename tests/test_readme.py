@@ -1,4 +1,4 @@
-"""Run what the README says, in the order in which a reader would type it, in an empty folder and without a network.
+"""Run what the README and a page of the docs say, in the order in which a reader would type it, without a network.
 
 A block under ``<!-- not run: reason -->`` is read only: its options, targets and extras must exist all the same.
 """
@@ -18,6 +18,7 @@ import pytest
 from edgevit.cli import VERBS, main, parser_of
 
 README = law.ROOT.joinpath("README.md").read_text(encoding="utf-8")
+TRACKING = law.ROOT.joinpath("docs/tracking.md").read_text(encoding="utf-8")
 
 _NOT_RUN = r"(?:<!-- not run: (?P<reason>[^>]+?) -->\s*)?"
 _BLOCK = re.compile(_NOT_RUN + r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
@@ -89,20 +90,22 @@ def fault_of_edgevit(words: list[str]) -> str | None:
     return None
 
 
-def run(markdown: str, namespace: dict[str, Any], call: Callable[[list[str]], int] = main) -> int:
+def run(
+    markdown: str, namespace: dict[str, Any], call: Callable[[list[str]], int] = main, *, name: str = "README.md"
+) -> int:
     """Run a document's blocks in order and return how many commands and programs were run."""
     count = 0
     for block in blocks(markdown):
-        where = f"README.md, line {block.line}"
+        where = f"{name}, line {block.line}"
         assert block.language, f"{where}: say the language of the block"
         if block.language == "python":
-            program = compile("\n" * (block.line - 1) + block.text, "README.md", "exec")
+            program = compile("\n" * (block.line - 1) + block.text, name, "exec")
             if not block.reason:
                 exec(program, namespace)
                 count += 1
         elif block.language in _SHELLS:
             for line, words in commands(block):
-                where = f"README.md, line {line}: {shlex.join(words)}"
+                where = f"{name}, line {line}: {shlex.join(words)}"
                 fault = fault_of(words)
                 assert fault is None, f"{where}: {fault}"
                 if words[0] == "edgevit" and not block.reason:
@@ -116,12 +119,33 @@ def test_the_readme_does_what_it_says(tmp_path: Path, monkeypatch: pytest.Monkey
     assert run(README, {"__name__": "readme"}) >= 5
 
 
+def test_the_page_on_tracking_does_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A finder of colours stands where the reader's bundle would: what the page says is true of every tracker."""
+    pytest.importorskip("onnxruntime")
+    import blob_onnx
+
+    monkeypatch.chdir(tmp_path)
+    blob_onnx.write(Path("hit_nano-onnx-fp32"))
+    assert run(TRACKING, {"__name__": "tracking"}, name="docs/tracking.md") == 2
+
+
+def test_the_page_on_tracking_names_every_number_with_its_default() -> None:
+    from dataclasses import asdict
+
+    from edgevit.runtime.tasks.track_life import Tuning
+
+    assert ", ".join(f"`{name}` {value:g}" for name, value in asdict(Tuning()).items()) in TRACKING
+
+
 def test_the_readme_shows_the_two_commands() -> None:
     shown = {tuple(words[:2]) for block in blocks(README) if block.language in _SHELLS for _, words in commands(block)}
     assert {("make", "demo"), ("make", "test")} <= shown
 
 
-@pytest.mark.parametrize("link", re.findall(r"\]\((?!https?:|#)([^)#]+)", README))
+_LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+
+
+@pytest.mark.parametrize("link", [*_LINK.findall(README), *(f"docs/{link}" for link in _LINK.findall(TRACKING))])
 def test_a_link_to_a_file_leads_to_one(link: str) -> None:
     assert law.ROOT.joinpath(link).exists()
 
