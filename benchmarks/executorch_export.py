@@ -22,15 +22,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-MODELS = (
-    "mobilevit_xxs",
-    "mobilevitv2_050",
-    "efficientvit_m0",
-    "shvit_s1",
-    "levit_128s",
-    "levit_conv_128s",
-    "efficientformerv2_s0",
-)
+from edgevit.registry import SMALLEST
+
 WAYS = ("stock", "ours")
 RUNS = 40
 
@@ -141,7 +134,7 @@ def measure(name: str, rounds: int, folder: Path) -> None:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=list(MODELS))
+    parser.add_argument("--models", nargs="+", default=list(SMALLEST))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--step", nargs=3, metavar=("WHAT", "MODEL", "FILE"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()

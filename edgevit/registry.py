@@ -64,7 +64,10 @@ MODEL_FAMILIES: Mapping[str, tuple[str, ...]] = {
     "levit_conv": tuple(f"levit_conv_{w}" for w in ("128s", "128", "192", "256", "384")),
     "efficientformerv2": tuple(f"efficientformerv2_{s}" for s in ("s0", "s1", "s2", "l")),
 }
-"""The bare names of the classifiers; every other timm classifier is spelled ``timm/<name>``."""
+"""The bare names of the classifiers, the smallest of a family first; every other timm classifier is ``timm/<name>``."""
+
+SMALLEST: tuple[str, ...] = tuple(names[0] for family, names in MODEL_FAMILIES.items() if family != "shapes")
+"""One of each published family, for what must see every architecture."""
 
 TRACKER_FAMILIES: Mapping[str, tuple[str, ...]] = {"hit": ("hit_nano", "hit_tiny", "hit_small", "hit_base")}
 

@@ -11,7 +11,7 @@ draws one. Where nothing stands out, it is a square of a fifth of the picture.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,10 +19,10 @@ import numpy.typing as npt
 
 from edgevit.errors import InputError
 from edgevit.kernels import resize
+from edgevit.overlaps import overlaps
 
 from .frame import Frame, Pixels
 from .tasks.track_crop import Box
-from .track_score import overlap
 
 Plane = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -78,8 +78,10 @@ def box_at(frame: Frame, point_xy: tuple[float, float]) -> Box:
     common = _COMMON * min(height, width)
     if not guesses:
         return _inside((x - common / 2, y - common / 2, common, common), frame.size_hw)
-    best = max(guesses, key=lambda guess: _merit(guess, guesses, common))
-    return _inside(best.box_xywh, frame.size_hw)
+    boxes = np.array([guess.box_xywh for guess in guesses])
+    agreed = overlaps(boxes[:, None], boxes[None]).mean(1).tolist()
+    merits = [_merit(guess, share, common) for guess, share in zip(guesses, agreed, strict=True)]
+    return _inside(guesses[int(np.argmax(merits))].box_xywh, frame.size_hw)
 
 
 def _guesses(rgb: Pixels, point_xy: tuple[float, float]) -> Iterator[_Guess]:
@@ -94,13 +96,12 @@ def _guesses(rgb: Pixels, point_xy: tuple[float, float]) -> Iterator[_Guess]:
         side *= _STEP
 
 
-def _merit(guess: _Guess, all_guesses: Sequence[_Guess], common: float) -> float:
+def _merit(guess: _Guess, agreed: float, common: float) -> float:
     """Weigh a guess in logarithms; all reasons count alike; each side cut off by the window takes two thirds."""
     w, h = guess.box_xywh[2:]
     supposed = sum(math.log(side / wanted) ** 2 for side, wanted in zip((w, h), guess.supposed_wh, strict=True)) / 2
-    agree = sum(overlap(guess.box_xywh, other.box_xywh) for other in all_guesses) / len(all_guesses)
     usual = math.log(math.sqrt(w * h) / common) ** 2
-    return math.log(guess.contrast) + math.log(0.1 + agree) - supposed - usual - guess.off_centre**2 - guess.cut_sides
+    return math.log(guess.contrast) + math.log(0.1 + agreed) - supposed - usual - guess.off_centre**2 - guess.cut_sides
 
 
 def _look(rgb: Pixels, point_xy: tuple[float, float], side: float) -> _Window:

@@ -106,9 +106,7 @@ class Classification:
         """Return plain JSON data: the best classes, the frame and the times."""
         data: dict[str, Any] = {
             "task": "classify",
-            "source": self.frame.source,
-            "index": self.frame.index,
-            "size_hw": list(self.frame.size_hw),
+            **place_of(self.frame),
             "top": [
                 {"index": i, "name": self.name(i), "score": round(float(self.scores[i]), 6)}
                 for i in self.top(self.topk)
@@ -124,15 +122,24 @@ class Classification:
 
     def to_supervision(self) -> Any:
         """Return ``supervision.Classifications``, for those who have that library."""
-        try:
-            from supervision import Classifications
-        except ImportError as exc:
-            raise MissingDependencyError(
-                "to_supervision() needs the package 'supervision', which is not installed. "
-                "Type: pip install supervision"
-            ) from exc
-        return Classifications(class_id=np.arange(len(self.scores)), confidence=self.scores.copy())
+        return supervision().Classifications(class_id=np.arange(len(self.scores)), confidence=self.scores.copy())
 
     def __str__(self) -> str:
         best = ", ".join(f"{self.name(i)} {self.scores[i]:.2f}" for i in self.top(self.topk))
         return best if self.trained else f"UNTRAINED weights, no meaning: {best}"
+
+
+def place_of(frame: Frame) -> dict[str, Any]:
+    """Say which frame a result is of, as JSON data."""
+    return {"source": frame.source, "index": frame.index, "size_hw": list(frame.size_hw)}
+
+
+def supervision() -> Any:
+    """Return that library, for the results that know how to fill its classes."""
+    try:
+        import supervision as library
+    except ImportError as exc:
+        raise MissingDependencyError(
+            "to_supervision() needs the package 'supervision', which is not installed. Type: pip install supervision"
+        ) from exc
+    return library

@@ -2,42 +2,29 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from types import TracebackType
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from edgevit.bundle import Bundle
-from edgevit.errors import EngineError
 from edgevit.kernels import prepare
-from edgevit.manifest import Manifest
 
 from .engines import Engine, Tensor, run_batch
-from .frame import Frame, Pixels, frame_of
+from .frame import Frame, frame_of
+from .opened import Frames, Opened, opened_frames
 from .results import Classification, Speed
-from .sources import Source, open_source
 from .tasks import TASKS
 
 
-class Session:
+class Session(Opened[Engine]):
     """Run one bundle. Use it as a context manager, or call ``close``; calls from several threads take turns."""
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
-        self.bundle = bundle
-        self._engine: Engine | None = engine
+        super().__init__(bundle, engine, engine.description)
         self._graph = bundle.manifest.graphs["main"]
         self._task = TASKS.load(bundle.manifest.task)
-        self._turn = threading.Lock()
-        self.engine_description = engine.description
-
-    @property
-    def manifest(self) -> Manifest:
-        """What the bundle says of itself."""
-        return self.bundle.manifest
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -71,24 +58,16 @@ class Session:
         A row is (3, h, w), or (h, w, 3) where the layout is ``nhwc``, as in LiteRT's files.
         """
         with self._turn:
-            if self._engine is None:
-                raise EngineError("The session was closed; load the bundle again.")
-            return run_batch(self._engine, self._graph, batch)
+            return run_batch(self._open(), self._graph, batch)
 
-    def stream(
-        self, source: Source | Iterable[Frame | Pixels] | str | Path, *, color: str | None = None
-    ) -> Iterator[Classification]:
+    def stream(self, source: Frames, *, color: str | None = None) -> Iterator[Classification]:
         """Answer for every frame of a source (a URI, a Source, or any frames), in order.
 
         ``color`` is for bare arrays alone; frames say theirs.
         """
-        opened = open_source(str(source)) if isinstance(source, (str, Path)) else source
-        try:
-            for frame in opened:
-                yield self(frame, color=color)
-        finally:
-            if close := getattr(opened, "close", None):
-                close()
+        with opened_frames(source) as pictures:
+            for picture in pictures:
+                yield self(picture, color=color)
 
     def warmup(self, count: int = 3) -> None:
         """Run on grey pictures, so that the first real frame is not the slow one."""
@@ -96,23 +75,3 @@ class Session:
         grey = Frame(np.full((height, width, 3), 128, np.uint8), "rgb", time.monotonic_ns())
         for _ in range(count):
             self.infer(self.prepare(grey))
-
-    def close(self) -> None:
-        """Give the engine's memory back."""
-        with self._turn:
-            if self._engine is not None:
-                self._engine.close()
-                self._engine = None
-
-    def __enter__(self) -> Session:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        m = self.manifest
-        state = "" if m.trained else ", UNTRAINED"
-        return f"Session({m.model}, {m.format} {m.precision}, {self.engine_description}{state})"

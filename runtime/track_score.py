@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgevit.overlaps import overlaps, success_auc
+
 Box = tuple[float, float, float, float]
 Values = npt.NDArray[np.float64]
 
-THRESHOLDS = np.linspace(0, 1, 21)
 NORMALISED = np.linspace(0, 0.5, 51)
 _NEAR_PX = 20.0
 
@@ -47,29 +48,25 @@ class TrackScore:
 
 def overlap(one: Box, other: Box) -> float:
     """Return the share of two boxes x, y, w, h that both have: 1 is the same box."""
-    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
-    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
-    common = max(0.0, width) * max(0.0, height)
-    union = one[2] * one[3] + other[2] * other[3] - common
-    return common / union if union > 0 else 0.0
+    return float(overlaps(one, other))
 
 
 def score(found: Sequence[Box], true: Sequence[Box | None]) -> TrackScore:
     """Score a sequence; ``found`` and ``true`` begin with the frame that was given."""
     pairs = [(mine, theirs) for mine, theirs in zip(found[1:], true[1:], strict=True) if theirs is not None]
-    overlaps = np.array([overlap(mine, theirs) for mine, theirs in pairs])
+    shares = overlaps(*np.array(pairs, np.float64).reshape(-1, 2, 4).swapaxes(0, 1))
     gaps = np.array([_gap(mine, theirs) for mine, theirs in pairs]).reshape(-1, 4)
     centre_px = np.hypot(gaps[:, 0], gaps[:, 1])
     normalised = np.hypot(gaps[:, 0] / gaps[:, 2], gaps[:, 1] / gaps[:, 3])
     return TrackScore(
         frames=len(pairs),
-        auc=_mean([(overlaps > limit).mean() for limit in THRESHOLDS] if pairs else []),
+        auc=success_auc(shares) if pairs else 0.0,
         precision=_mean(centre_px <= _NEAR_PX),
         normalised=_mean([(normalised <= limit).mean() for limit in NORMALISED] if pairs else []),
-        ao=_mean(overlaps),
-        sr50=_mean(overlaps > 0.5),
-        sr75=_mean(overlaps > 0.75),
-        lost=_mean(overlaps <= 0),
+        ao=_mean(shares),
+        sr50=_mean(shares > 0.5),
+        sr75=_mean(shares > 0.75),
+        lost=_mean(shares <= 0),
     )
 
 

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from types import TracebackType
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from edgevit.bundle import Bundle
-from edgevit.errors import EngineError, InputError, UsageError
-from edgevit.manifest import Manifest
+from edgevit.errors import InputError, UsageError
 
 from .engines import Engine
-from .frame import Frame, Pixels, frame_of
+from .frame import Frame, frame_of
+from .opened import Frames, Opened, opened_frames
 from .pointing import box_at
 from .results import Speed
 from .scene_cuts import SceneCuts
-from .sources import Source, open_source
 from .tasks.track import Step, Target
+from .tasks.track_crop import Box
 from .tasks.track_net import TrackNet
 from .tracks import Track, Tracks
 
 
-class TrackSession:
+class TrackSession(Opened[TrackNet]):
     """Run one tracker. Use it as a context manager, or call ``close``; calls from several threads take turns.
 
     with edgevit.load("hit_nano-onnx-fp32") as tracker:
@@ -36,17 +33,9 @@ class TrackSession:
     """
 
     def __init__(self, bundle: Bundle, engines: Mapping[str, Engine]) -> None:
-        self.bundle = bundle
-        self.engine_description = engines["track"].description
-        self._net: TrackNet | None = TrackNet(bundle.manifest, engines)
+        super().__init__(bundle, TrackNet(bundle.manifest, engines), engines["track"].description)
         self._targets: dict[int, Target] = {}
         self._cuts = SceneCuts()
-        self._turn = threading.Lock()
-
-    @property
-    def manifest(self) -> Manifest:
-        """What the bundle says of itself."""
-        return self.bundle.manifest
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -58,11 +47,10 @@ class TrackSession:
     ) -> Track:
         """Follow what is in a box of this frame: left, top, right, bottom in pixels. An ``id`` in use is replaced."""
         frame = frame_of(picture, color)
-        corners = _corners(box_xyxy)
+        box_xywh = _box_xywh(box_xyxy)
         began = time.perf_counter_ns()
         with self._turn:
-            net = self._open()
-            target = Target(net, frame, (corners[0], corners[1], corners[2] - corners[0], corners[3] - corners[1]))
+            target = Target(self._open(), frame, box_xywh)
             key = max(self._targets, default=0) + 1 if id is None else id
             self._targets[key] = target
             self._cuts.see(frame)
@@ -94,7 +82,7 @@ class TrackSession:
 
     def stream(
         self,
-        source: Source | Iterable[Frame | Pixels] | str | Path,
+        source: Frames,
         box_xyxy: Sequence[float] | None = None,
         *,
         color: str | None = None,
@@ -108,18 +96,14 @@ class TrackSession:
             raise UsageError(
                 "There is nothing to follow. Type: session.stream(source, box_xyxy=(left, top, right, bottom))"
             )
-        opened = open_source(str(source)) if isinstance(source, (str, Path)) else source
-        try:
-            for picture in opened:
+        with opened_frames(source) as pictures:
+            for picture in pictures:
                 if box_xyxy is not None:
                     track = self.start(picture, box_xyxy, color=color)
                     yield Tracks((track,), track.frame)
                     box_xyxy = None
                 else:
                     yield self(picture, color=color)
-        finally:
-            if close := getattr(opened, "close", None):
-                close()
 
     def warmup(self, count: int = 3) -> None:
         """Run on grey pictures, so that the first real frame is not the slow one. No target is touched."""
@@ -128,31 +112,6 @@ class TrackSession:
             target = Target(self._open(), grey, (16, 16, 32, 32))
             for _ in range(count):
                 target.step(grey)
-
-    def close(self) -> None:
-        """Give the engines' memory back."""
-        with self._turn:
-            if self._net is not None:
-                self._net.close()
-                self._net = None
-
-    def __enter__(self) -> TrackSession:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        m = self.manifest
-        state = "" if m.trained else ", UNTRAINED"
-        return f"TrackSession({m.model}, {m.format} {m.precision}, {self.engine_description}{state})"
-
-    def _open(self) -> TrackNet:
-        if self._net is None:
-            raise EngineError("The session was closed; load the bundle again.")
-        return self._net
 
     def _stepped(self, key: int, target: Target, frame: Frame, cut: bool) -> Track:
         began = time.perf_counter_ns()
@@ -165,11 +124,12 @@ class TrackSession:
         return Track(box, step.score, step.state, key, frame, speed, trained=self.manifest.trained)
 
 
-def _corners(box_xyxy: Sequence[float]) -> tuple[float, float, float, float]:
+def _box_xywh(box_xyxy: Sequence[float]) -> Box:
     values = [float(value) for value in box_xyxy]
     if len(values) != 4:
         raise InputError(f"A box is four numbers left, top, right, bottom, not {len(values)}.")
-    return values[0], values[1], values[2], values[3]
+    left, top, right, bottom = values
+    return left, top, right - left, bottom - top
 
 
 def _since(began_ns: int) -> Speed:

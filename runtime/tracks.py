@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgevit.errors import MissingDependencyError
 from edgevit.registry import door
 
 from .frame import Frame, Pixels
-from .results import Speed
+from .results import Speed, place_of, supervision
 
 Boxes = npt.NDArray[np.float32]
 
@@ -123,15 +122,8 @@ class Tracks(tuple[Track, ...]):
 
     def to_supervision(self) -> Any:
         """Return ``supervision.Detections`` of the targets that can be seen, for those who have that library."""
-        try:
-            from supervision import Detections
-        except ImportError as exc:
-            raise MissingDependencyError(
-                "to_supervision() needs the package 'supervision', which is not installed. "
-                "Type: pip install supervision"
-            ) from exc
         shown = [track for track in self if track.visible]
-        return Detections(
+        return supervision().Detections(
             xyxy=np.array([track.box_xyxy for track in shown], np.float32).reshape(-1, 4),
             confidence=np.array([track.score for track in shown], np.float32),
             tracker_id=np.array([track.id for track in shown], int),
@@ -139,8 +131,3 @@ class Tracks(tuple[Track, ...]):
 
     def __str__(self) -> str:
         return "; ".join(f"{track.id}: {track}" for track in self) or "nothing is followed"
-
-
-def place_of(frame: Frame) -> dict[str, Any]:
-    """Say which frame a result is of, as JSON data."""
-    return {"source": frame.source, "index": frame.index, "size_hw": list(frame.size_hw)}

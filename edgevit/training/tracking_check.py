@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from edgevit.errors import InputError
+from edgevit.overlaps import overlaps, success_auc
 from edgevit.pictures import list_pictures, no_such_file, read_picture
 
 from .augment import normalise
@@ -29,7 +30,6 @@ from .tracking_loss import MEAN, STD
 
 F64 = npt.NDArray[np.float64]
 _MARGIN_PX = 10
-_THRESHOLDS = np.arange(21) / 20
 
 
 @dataclass(frozen=True)
@@ -98,29 +98,16 @@ def crop(frame: Tensor, box_xywh: F64, factor: float, size_px: int) -> tuple[Ten
     return sized[0].round(), side
 
 
-def overlap(one_xywh: F64, other_xywh: F64) -> F64:
-    """Return the intersection over the union of (N, 4) with (N, 4)."""
-    low = np.maximum(one_xywh[:, :2], other_xywh[:, :2])
-    high = np.minimum(one_xywh[:, :2] + one_xywh[:, 2:], other_xywh[:, :2] + other_xywh[:, 2:])
-    shared: F64 = np.clip(high - low, 0, None).prod(1)
-    union = one_xywh[:, 2:].prod(1) + other_xywh[:, 2:].prod(1) - shared
-    return np.asarray(shared / np.maximum(union, 1e-9), np.float64)
-
-
-def success_auc(overlaps: F64) -> float:
-    """Return the mean over the thresholds 0, 0.05 … 1 of the share of frames that overlap by more (OTB)."""
-    return float((overlaps[:, None] > _THRESHOLDS).mean())
-
-
 def aucs(net: Any, sequences: Sequence[Clip], device: str = "cpu") -> dict[str, float]:
     """Return the AUC of every sequence by its name."""
-    return {s.name: success_auc(overlap(track(net, s, device), s.truth_xywh)) for s in sequences}
+    return {s.name: success_auc(overlaps(track(net, s, device), s.truth_xywh)) for s in sequences}
 
 
 def still_aucs(sequences: Sequence[Clip]) -> dict[str, float]:
     """Return what a box that never moves has."""
     return {
-        s.name: success_auc(overlap(np.repeat(s.truth_xywh[:1], len(s.truth_xywh), 0), s.truth_xywh)) for s in sequences
+        s.name: success_auc(overlaps(np.repeat(s.truth_xywh[:1], len(s.truth_xywh), 0), s.truth_xywh))
+        for s in sequences
     }
 
 

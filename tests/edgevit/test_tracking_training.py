@@ -16,12 +16,13 @@ from safetensors.torch import load_file
 
 from edgevit.errors import InputError, UsageError, WeightsError
 from edgevit.models.hit import SIZES
+from edgevit.overlaps import overlaps, success_auc
 from edgevit.pictures import write_picture
 from edgevit.scenes.shapes import render_picture
 from edgevit.training import tracking
 from edgevit.training.pair_textures import Textures, read_textures
 from edgevit.training.run import Run
-from edgevit.training.tracking_check import crop, overlap, read_clip, still_aucs, success_auc, track
+from edgevit.training.tracking_check import crop, read_clip, still_aucs, track
 from edgevit.training.tracking_learn import TrackingRecipe, judge, learn
 from edgevit.training.tracking_loss import Weights, giou, iou, matching_loss, tracking_loss
 from edgevit.training.tracking_scenes import Pairs, Scenes
@@ -131,7 +132,7 @@ def test_overlaps_agree(one: tuple[float, ...], other: tuple[float, ...]) -> Non
     value = float(iou(first, second))
     xywh = [(box - torch.tensor([[box[0, 2] / 2, box[0, 3] / 2, 0, 0]])).numpy() for box in (first, second)]
     xyxy = [torch.tensor(np.concatenate((b[:, :2], b[:, :2] + b[:, 2:]), 1)) for b in xywh]
-    assert value == pytest.approx(float(overlap(*xywh)[0]), abs=1e-6)
+    assert value == pytest.approx(float(overlaps(*xywh)[0]), abs=1e-6)
     assert value == pytest.approx(float(iou(second, first)))
     assert -1 <= float(giou(*xyxy)) <= value + 1e-6
     assert float(iou(first, first)) == pytest.approx(1)
@@ -240,7 +241,7 @@ def test_a_tracker_that_answers_the_middle_stays_and_its_crop_is_the_authors(cli
 
     read = read_clip(clip)
     assert np.allclose(track(Middle(), read), [10, 20, 20, 20])
-    assert still_aucs([read])["clip"] == pytest.approx(success_auc(overlap(track(Middle(), read), read.truth_xywh)))
+    assert still_aucs([read])["clip"] == pytest.approx(success_auc(overlaps(track(Middle(), read), read.truth_xywh)))
     square, side = crop(read.frames[0], np.array([10.0, 20.0, 20.0, 20.0]), 4.0, 80)
     assert side == 80
     assert int(square[0, 0, 0]) == 0  # rows above the picture

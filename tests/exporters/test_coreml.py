@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import small_nets
 import torch
-from families import SMALLEST
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -27,6 +26,7 @@ from edgevit.exporters.trace import trace
 from edgevit.formats import find_format
 from edgevit.kernels import normalise
 from edgevit.models import ModelDef, create_model
+from edgevit.registry import SMALLEST
 from edgevit.spec import ImageSpec
 
 ct = pytest.importorskip("coremltools", reason="coremltools is not installed")

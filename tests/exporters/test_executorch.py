@@ -13,7 +13,6 @@ import pytest
 import small_nets
 import torch
 import torch.nn.functional as F
-from families import SMALLEST
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -36,6 +35,7 @@ from edgevit.exporters.trace import trace
 from edgevit.exporters.verify import verify
 from edgevit.formats import FORMATS
 from edgevit.manifest import GraphFile
+from edgevit.registry import SMALLEST
 from edgevit.runtime.engines import EngineOptions, load_engine
 from edgevit.runtime.engines.executorch_file import PLAIN, read_contents, weight_bytes
 

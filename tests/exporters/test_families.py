@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from families import SMALLEST
 
 import edgevit
 from edgevit.exporters import EXPORTERS
+from edgevit.registry import SMALLEST
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

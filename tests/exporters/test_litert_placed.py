@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from families import SMALLEST
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tflite_files import Node, Tensor, constant, save
@@ -22,6 +21,7 @@ from edgevit.exporters.trace import trace
 from edgevit.formats import FORMATS
 from edgevit.manifest import GraphFile
 from edgevit.models import ModelDef
+from edgevit.registry import SMALLEST
 from edgevit.runtime.engines import EngineOptions
 from edgevit.runtime.engines.litert import load
 

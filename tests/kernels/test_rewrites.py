@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import timm
 import torch
-from families import SMALLEST
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from timm.layers import Attention, ConvNormAct, LayerNorm2d
@@ -24,6 +23,7 @@ from edgevit.kernels.rewrites.rewrite import swap
 from edgevit.kernels.rewrites.table import RULES, Rules
 from edgevit.models import create_model
 from edgevit.models.live import make_live
+from edgevit.registry import SMALLEST
 
 TARGETS = sorted(RULES)
 KERNELS = (5, 3, 3)

@@ -20,6 +20,7 @@ _CONTRACT = (
     "edgevit.errors",
     "edgevit.formats",
     "edgevit.manifest",
+    "edgevit.overlaps",
     "edgevit.pictures",
     "edgevit.privacy",
     "edgevit.progress",
@@ -96,7 +97,7 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     "PIL": ("edgevit.decoders", "edgevit.apps.lettering", "edgevit.runtime.engines.coreml"),
     "av": ("edgevit.runtime.sources.video_av", "edgevit.runtime.sinks.video"),
     "rich": ("edgevit.cli", "edgevit.models.weights"),
-    "supervision": ("edgevit.runtime.results", "edgevit.runtime.tracks"),
+    "supervision": ("edgevit.runtime.results",),
 }
 """Foreign package -> the only files (and their parts) that may know it.
 numpy is everybody's, but for the face and the command line."""

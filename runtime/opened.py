@@ -1,0 +1,82 @@
+"""Hold what a session runs until it is closed: the beginning and the ending that all sessions share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Generic, Protocol, TypeVar
+
+from edgevit.bundle import Bundle
+from edgevit.errors import EngineError
+from edgevit.manifest import Manifest
+
+from .frame import Frame, Pixels
+from .sources import Source, open_source
+
+Frames = Source | Iterable[Frame | Pixels] | str | Path
+
+
+class Closable(Protocol):
+    """Give memory back."""
+
+    def close(self) -> None:
+        """Do it; what was closed is not used again."""
+
+
+Held = TypeVar("Held", bound=Closable)
+Own = TypeVar("Own", bound="Opened[Any]")
+
+
+class Opened(Generic[Held]):
+    """Be a context manager around one engine, or several. Calls from several threads take turns."""
+
+    def __init__(self, bundle: Bundle, held: Held, engine_description: str) -> None:
+        self.bundle = bundle
+        self.engine_description = engine_description
+        self._turn = threading.Lock()
+        self._held: Held | None = held
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the bundle says of itself."""
+        return self.bundle.manifest
+
+    def _open(self) -> Held:
+        """Return what is held; whoever calls this has the turn."""
+        if self._held is None:
+            raise EngineError("The session was closed; load the bundle again.")
+        return self._held
+
+    def close(self) -> None:
+        """Give the engines' memory back."""
+        with self._turn:
+            if self._held is not None:
+                self._held.close()
+                self._held = None
+
+    def __enter__(self: Own) -> Own:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        m = self.manifest
+        state = "" if m.trained else ", UNTRAINED"
+        return f"{type(self).__name__}({m.model}, {m.format} {m.precision}, {self.engine_description}{state})"
+
+
+@contextmanager
+def opened_frames(source: Frames) -> Iterator[Iterable[Frame | Pixels]]:
+    """Open a URI, or take what yields frames as it is; what can be closed is closed at the end."""
+    opened = open_source(str(source)) if isinstance(source, (str, Path)) else source
+    try:
+        yield opened
+    finally:
+        if close := getattr(opened, "close", None):
+            close()
