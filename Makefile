@@ -2,7 +2,7 @@
 # Needed: Python and make. With a C++ compiler the image kernels are native; without one numpy does their work.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint types wheel package-test arm matrix matrix-check bench weights system-deps clean distclean
+.PHONY: help demo demo-shapes test test-all lint types wheel package-test arm matrix matrix-check bench weights system-deps clean distclean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -21,8 +21,11 @@ PYTHON ?= $(shell for p in python3.11 python3; do "$$p" -c '$(USABLE)' 2>/dev/nu
 help: ## say what can be typed
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
-demo: $(READY) ## export the shipped model for three devices, prove it, run it, draw a contact sheet
+demo: $(READY) ## export the shipped tracker for three devices, prove it, follow a target, write video and contact sheet
 	$(PY) -m edgevit.apps.demo
+
+demo-shapes: $(READY) ## the same road with the shipped classifier
+	$(PY) -m edgevit.apps.demo_shapes
 
 test: $(READY) ## run the tests
 	$(PY) -m pytest -m "not slow"

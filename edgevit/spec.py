@@ -114,11 +114,13 @@ class TrackSpec:
     """Say how a tracker's pictures are cut from a frame, and what its graphs hand on.
 
     ``crop`` names the arithmetic: a square around the box's centre, whose side is the factor times the geometric mean
-    of the box's sides; ``margin`` is how many pixels of a box stay in the frame. ``map_stride`` and ``feature_stride``
-    are the pixels of the search picture that a cell of the corner maps and of the features stands for. ``score`` and
-    ``features`` name outputs of the graph ``track``, where it has them: the logit that the target is there, and what a
-    correlation filter can learn from. ``state`` is pairs of ``graph.tensor``: this output goes into that input.
-    ``tuning`` is numbers by name for what a runtime does beside the net; it ignores names that it does not know.
+    of the box's sides; ``margin`` is how many pixels of a box stay in the frame. In a ``faded`` template what lies
+    outside of the box has half its contrast, so that the net sees what the box holds. ``map_stride`` and
+    ``feature_stride`` are the pixels of the search picture that a cell of the corner maps and of the features stands
+    for. ``score`` and ``features`` name outputs of the graph ``track``, where it has them: the logit that the target is
+    there, and what a correlation filter can learn from. ``state`` is pairs of ``graph.tensor``: this
+    output goes into that input. ``tuning`` is numbers by name for what a runtime does beside the net; it ignores names
+    that it does not know.
     """
 
     template_size_hw: tuple[int, int]
@@ -127,6 +129,7 @@ class TrackSpec:
     search_factor: float = 4.0
     crop: str = "hit/1"
     margin: int = 10
+    faded: bool = False
     map_stride: int = 16
     score: str | None = None
     features: str | None = None
@@ -147,6 +150,8 @@ class TrackSpec:
                 )
             object.__setattr__(self, name, float(factor))
         _check_whole("margin", self.margin, 0, LONGEST_SIDE)
+        if not isinstance(self.faded, bool):
+            raise SpecError(f"faded must be true or false, not {_shown(self.faded)}.")
         _check_whole("map_stride", self.map_stride, 1, LONGEST_SIDE)
         if self.feature_stride is not None:
             _check_whole("feature_stride", self.feature_stride, 1, LONGEST_SIDE)

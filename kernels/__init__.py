@@ -7,6 +7,7 @@ more; the native library is opened by the first call. ``rewrites`` and ``cuda`` 
 from .choice import status as status
 from .crops import CROP as CROP
 from .crops import cut_square as cut_square
+from .crops import fade_outside as fade_outside
 from .frames import PixelFormat as PixelFormat
 from .frames import to_rgb as to_rgb
 from .image import PREPROCESS as PREPROCESS
@@ -20,6 +21,7 @@ __all__ = [
     "PREPROCESS",
     "PixelFormat",
     "cut_square",
+    "fade_outside",
     "normalise",
     "prepare",
     "prepare_uint8",

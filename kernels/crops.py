@@ -22,16 +22,28 @@ _LONGEST_SQUARE = 1 << 14
 
 
 def cut_square(pixels: Any, left: int, top: int, side: int, *, color: str) -> Pixels:
-    """Return the square (side, side, 3) in RGB order; ``color`` is that of ``pixels`` (``frames.py`` lists them)."""
+    """Return the square (side, side, 3) in RGB order; ``color`` is that of ``pixels`` (``frames.py`` lists them).
+
+    A square that lies within an RGB frame is a view of it: nothing is copied.
+    """
     frame = checked(pixels, color)
     if not 1 <= side <= _LONGEST_SQUARE:
         raise InputError(f"A square of {side} pixels cannot be cut. Expected 1 to {_LONGEST_SQUARE}; is the box sound?")
-    out = np.zeros((side, side, 3), np.uint8)
     rows, columns = (_inside(*span) for span in ((top, side, frame.size_hw[0]), (left, side, frame.size_hw[1])))
+    if rows.stop - rows.start == columns.stop - columns.start == side:
+        return _rgb_part(frame.data, frame.layout, rows, columns)
+    out = np.zeros((side, side, 3), np.uint8)
     if rows.start < rows.stop and columns.start < columns.stop:
         part = _rgb_part(frame.data, frame.layout, rows, columns)
         out[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = part
     return out
+
+
+def fade_outside(square: Pixels, rows: slice, columns: slice) -> Pixels:
+    """Return a copy in which all but these rows and columns is half as far from mid grey: ``level // 2 + 64``."""
+    faded: Pixels = (square >> 1) + np.uint8(64)
+    faded[rows, columns] = square[rows, columns]
+    return faded
 
 
 def _inside(first: int, side: int, length: int) -> slice:

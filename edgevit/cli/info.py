@@ -188,6 +188,7 @@ def _model_facts(name: str) -> dict[str, Any]:
             "labels": card.labels,
             "licence": card.licence,
             "accuracy": card.accuracy,
+            "measure": card.measure,
             "weights": f"shipped, {size_text(card.bytes)}",
             "ready_bundle": str(shipped_bundle(name) or ""),
         }

@@ -131,6 +131,8 @@ def _facts(name: str, proven: Proven) -> Facts:
         "task": TASK_OF_FAMILY.get(family, "classify"),
         "shipped_weights": card is not None,
         "accuracy": card.accuracy if card else None,
+        "measure": card.measure if card else None,
+        "told": card.told if card else None,
         "bundles": {_format_of(bundle.name, name): str(bundle)} if bundle else {},
         "proven": proven.select(models=[name]),
     }
@@ -149,7 +151,7 @@ def _cells(model: Facts, wanted: str | None) -> list[Cell]:
 
 
 def _shipped_columns(model: Facts) -> tuple[str, str]:
-    weights = f"shipped, {model['accuracy']:.1%} right" if model["shipped_weights"] else _OF_TASK[model["task"]]
+    weights = f"shipped, {model['told']}" if model["shipped_weights"] else _OF_TASK[model["task"]]
     return weights, ", ".join(_formats(model)) or "-"
 
 

@@ -69,10 +69,10 @@ def _cut(photos: Tensor, first: int, each: int, generator: torch.Generator) -> t
     grown = _grown_masks(photos, each, generator)
     photo = torch.arange(len(photos)).repeat_interleave(each)
     centre, half, usable = _boxes(grown)
-    # One in five is a plain shape even where a patch grew well: textures without an outline of their own.
-    plain = ~usable | (torch.rand(len(photo), generator=generator) < 0.2)
+    # One in three is a plain shape even where a patch grew well: what is to be followed need not be an object.
+    plain = ~usable | (torch.rand(len(photo), generator=generator) < 0.33)
     side = 0.10 * (6.0 ** torch.rand(len(photo), generator=generator))
-    aspect = torch.exp(0.45 * torch.randn(len(photo), generator=generator)).clamp(0.4, 2.5).sqrt()
+    aspect = torch.exp(0.6 * torch.randn(len(photo), generator=generator)).clamp(0.25, 4.0).sqrt()
     drawn_half = (torch.stack((aspect, 1 / aspect), 1) * side[:, None]).clamp(max=0.95)
     drawn_centre = (torch.rand((len(photo), 2), generator=generator) * 2 - 1) * (1 - drawn_half)
     centre = torch.where(plain[:, None], drawn_centre, centre)

@@ -110,7 +110,8 @@ class Crops:
 def first_poses(draws: Draws, half_px: Tensor, natural: Tensor) -> Poses:
     """Pose the targets as the template sees them: nearly as they were cut, or mirrored, tilted and stretched."""
     ratio = (half_px[:, 0] / half_px[:, 1]).log()
-    ratio = (ratio + torch.where(natural, torch.zeros(()), draws.normal(0.25, 0.5))).clamp(-1.2, 1.2)
+    drawn_out = torch.where(draws.chance(0.25), draws.normal(0.7, 1.3), draws.normal(0.25, 0.5))
+    ratio = (ratio + torch.where(natural, torch.zeros(()), drawn_out)).clamp(-1.7, 1.7)
     stretch = torch.stack(((ratio / 2).exp(), (-ratio / 2).exp()), 1) / 2
     stretch[:, 0] *= torch.where(draws.chance(0.5), -1.0, 1.0)
     angle = draws.normal(0.35, 1.0) * draws.chance(0.5) * ~natural
@@ -120,7 +121,7 @@ def first_poses(draws: Draws, half_px: Tensor, natural: Tensor) -> Poses:
 
 def next_poses(draws: Draws, before: Poses, natural: Tensor) -> Poses:
     """Pose the targets some frames later: turned, nearer, seen from another side, bent otherwise."""
-    angle = torch.where(draws.chance(0.25), draws.normal(0.4, 0.8), draws.normal(0.1, 0.3))
+    angle = torch.where(draws.chance(0.25), draws.normal(0.5, 1.2), draws.normal(0.1, 0.3))
     ratio = torch.where(draws.chance(0.25), draws.normal(0.45, 0.9), draws.normal(0.12, 0.4))
     stretch = torch.stack(((ratio / 2).exp(), (-ratio / 2).exp()), 1)
     turn = turned(angle) @ (torch.diag_embed(stretch) @ before.turn)

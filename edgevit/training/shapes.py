@@ -83,6 +83,7 @@ def train(
         "parameters": sum(p.numel() for p in run.net.parameters()),
         "labels": list(LABELS),
         "licence": "Apache-2.0",
+        "measure": "top-1",
         "accuracy": measured(weights, recipe, test_counts),
         "accuracy_note": "Top-1 on the first pictures of the test split, of the weights after rounding to fp16, "
         "computed in fp32. Pictures are plain; test_hard is on the hard ones that training is made of.",

@@ -21,6 +21,7 @@ import timm
 import torch
 
 from edgevit.errors import EdgevitError, UsageError
+from edgevit.models import create_model
 from edgevit.models.hit import SIZES, build
 
 from .card import machine_kind, write_card, write_weights
@@ -47,7 +48,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         clips = [read_clip(folder) for folder in arguments.validate]
         out = Path(arguments.out)
         card = train(
-            recipe, arguments.folder, out, clips, resume=arguments.resume, words=words, stop=lambda: bool(asked)
+            recipe,
+            arguments.folder,
+            out,
+            clips,
+            begin=arguments.begin,
+            resume=arguments.resume,
+            words=words,
+            stop=lambda: bool(asked),
         )
     except EdgevitError as exc:
         print(f"edgevit.training.tracking: {exc}", file=sys.stderr)
@@ -67,6 +75,7 @@ def train(
     out: Path,
     clips: Sequence[Clip] = (),
     *,
+    begin: str | Path | None = None,
     resume: bool = False,
     words: Sequence[str] = (),
     stop: Callable[[], bool] = lambda: False,
@@ -83,7 +92,7 @@ def train(
     held = scenes_of(held_from, seed=_HELD_SEED).render(0, recipe.held_pairs)
     scenes = scenes_of(learnt_from, seed=recipe.seed, device=recipe.device)
     out.mkdir(parents=True, exist_ok=True)
-    run = Run.begin(fresh, recipe, Clock())
+    run = Run.begin(partial(fresh, begin), recipe, Clock())
     if resume and checkpoint.is_file():
         run.restore(checkpoint, recipe)
     _say(
@@ -125,9 +134,12 @@ def train(
     return card
 
 
-def fresh() -> torch.nn.Module:
-    """Build the net that is to learn."""
-    return build(NAME)
+def fresh(begin: str | Path | None = None) -> torch.nn.Module:
+    """Build the net that is to learn; ``begin`` is a safetensors file of weights to go on from."""
+    net = build(NAME)
+    if begin is not None:
+        net.load_state_dict(create_model(NAME, begin).module.state_dict())
+    return net
 
 
 def _written(run: Run, recipe: TrackingRecipe, out: Path, held: Pairs, clips: Sequence[Clip]) -> dict[str, Any]:
@@ -175,6 +187,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pictures", dest="folder", required=True, help="folder of photographs, some hundreds")
     parser.add_argument("--out", default="build/tracking", help="folder for weights, card and checkpoint")
     parser.add_argument("--validate", nargs="*", default=[], help="folders of frames with a groundtruth.txt")
+    parser.add_argument("--begin", metavar="FILE", help="weights to go on from, a .safetensors of an earlier run")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the folder")
     parser.add_argument("--full", dest="half", action="store_false", help="compute in fp32, not in bfloat16")
     defaults = TrackingRecipe()

@@ -25,6 +25,7 @@ from edgevit.overlaps import overlaps, success_auc
 from edgevit.pictures import list_pictures, no_such_file, read_picture
 
 from .augment import normalise
+from .pair_fade import fade
 from .pair_motion import SEARCH_FACTOR, TEMPLATE_FACTOR
 from .tracking_loss import MEAN, STD
 
@@ -72,7 +73,8 @@ def track(net: Any, sequence: Clip, device: str = "cpu") -> F64:
     found = [box]
     with torch.inference_mode():
         template, _ = crop(sequence.frames[0], box, TEMPLATE_FACTOR, net.size.template)
-        prepared = net.prepare(normalise(template[None].to(device), MEAN, STD))
+        faded = fade(template[None], torch.tensor([box[2] / box[3]], dtype=torch.float32))
+        prepared = net.prepare(normalise(faded.to(device), MEAN, STD))
         for frame in sequence.frames[1:]:
             search, side = crop(frame, box, SEARCH_FACTOR, net.size.search)
             answer = net.track(normalise(search[None].to(device), MEAN, STD), *prepared)[0][0]

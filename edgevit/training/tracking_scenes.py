@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from .pair_cuts import Cuts, cut_objects
+from .pair_fade import fade
 from .pair_light import Light
 from .pair_motion import (
     Crops,
@@ -138,6 +139,8 @@ class Scenes:
         grey = draws.chance(shares.grey)
         templates = self._light.spoil(templates, draws, grey, blurred=slice(2, None, 5), coarse=slice(0, None, 3))
         searches = self._light.spoil(searches, draws, grey, blurred=slice(0, None, 3), coarse=slice(1, None, 4))
+        ratio = (first_box[:, 2] - first_box[:, 0]) / (first_box[:, 3] - first_box[:, 1])
+        templates = fade(templates, (ratio * draws.normal(0.05, 0.15).exp()).to(templates.device))
         boxes = wide.normalised(box), close.normalised(first_box), ~absent
         return Pairs(templates, searches, *(part.to(self._paint.device) for part in boxes))
 

@@ -17,11 +17,16 @@ from edgevit.errors import WeightsError
 
 FOLDER: Final = Path(__file__).parent
 BUNDLE_SUFFIX: Final = "-onnx-fp32"
+_FIGURES: Final = {"top-1": "test_10000", "success AUC": "tracked"}
+"""Under what name a card's ``accuracy`` holds the figure of its ``measure``."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """Hold what a card says. ``details`` is the whole card: how the weights were made and how good they are."""
+    """Hold what a card says. ``details`` is the whole card: how the weights were made and how good they are.
+
+    ``accuracy`` is the figure that is told of them, in 0..1, and ``measure`` says of what.
+    """
 
     name: str
     file: str
@@ -31,7 +36,13 @@ class Card:
     labels: tuple[str, ...]
     licence: str
     accuracy: float
+    measure: str
     details: Mapping[str, Any] = field(repr=False, hash=False)
+
+    @property
+    def told(self) -> str:
+        """Say how good the weights are, in three words."""
+        return f"{self.accuracy:.1%} right" if self.measure == "top-1" else f"{self.measure} {self.accuracy:.2f}"
 
 
 def shipped(folder: Path = FOLDER) -> dict[str, Card]:
@@ -55,7 +66,8 @@ def card(name: str, folder: Path = FOLDER) -> Card:
             parameters=int(data["parameters"]),
             labels=tuple(str(label) for label in data["labels"]),
             licence=str(data["licence"]),
-            accuracy=float(data["accuracy"]["test_10000"]),
+            accuracy=float(data["accuracy"][_FIGURES[data["measure"]]]),
+            measure=str(data["measure"]),
             details=data,
         )
     except (OSError, ValueError, KeyError, TypeError) as exc:

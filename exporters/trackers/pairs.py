@@ -20,7 +20,7 @@ from edgevit.errors import InputError
 from edgevit.kernels import cut_square, prepare_uint8
 from edgevit.pictures import list_pictures, read_picture
 from edgevit.runtime.tasks.track_crop import square_around
-from edgevit.runtime.tasks.track_net import picture_of
+from edgevit.runtime.tasks.track_net import picture_of, template_pixels
 from edgevit.runtime.track_truth import find_sequences
 from edgevit.scenes.clips import Clip
 from edgevit.scenes.shapes import split_seed
@@ -98,12 +98,11 @@ def cut(spec: Spec, rgb: Pixels, box_xywh: Box, graph: str) -> Pixels:
     """Return the picture (h, w, 3) that a graph is shown of a box in a frame."""
     track = spec.track
     assert track is not None
-    factor, size_hw = {
-        "template": (track.template_factor, track.template_size_hw),
-        "track": (track.search_factor, track.search_size_hw),
-    }[graph]
-    square = square_around(box_xywh, factor)
-    pixels = cut_square(rgb, square.left, square.top, square.side, color="rgb")
+    if graph == "template":
+        pixels, size_hw = template_pixels(track, rgb, box_xywh, color="rgb"), track.template_size_hw
+    else:
+        square = square_around(box_xywh, track.search_factor)
+        pixels, size_hw = cut_square(rgb, square.left, square.top, square.side, color="rgb"), track.search_size_hw
     return prepare_uint8(pixels, picture_of(spec.image, size_hw), color="rgb")
 
 

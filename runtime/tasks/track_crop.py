@@ -32,6 +32,12 @@ def square_around(box_xywh: Box, factor: float) -> Square:
     return Square(round(x + 0.5 * w - side * 0.5), round(y + 0.5 * h - side * 0.5), side, (x + 0.5 * w, y + 0.5 * h))
 
 
+def within(square: Square, box_xywh: Box) -> tuple[slice, slice]:
+    """Return the rows and columns of the square that a box of the frame takes, one of each at least."""
+    x, y, w, h = box_xywh
+    return _pixels(y - square.top, h), _pixels(x - square.left, w)
+
+
 def box_in_frame(square: Square, box_cxcywh: Box) -> Box:
     """Turn centre and size, in shares of the square, into a box of the frame."""
     cx, cy, w, h = (value * square.side for value in box_cxcywh)
@@ -47,6 +53,11 @@ def clipped(box_xywh: Box, size_hw: tuple[int, int], margin: float) -> Box:
     left, right = _clipped_span(x, x + w, width, min(margin, width))
     top, bottom = _clipped_span(y, y + h, height, min(margin, height))
     return left, top, right - left, bottom - top
+
+
+def _pixels(first: float, length: float) -> slice:
+    start = max(0, round(first))
+    return slice(start, max(start + 1, round(first + length)))
 
 
 def _clipped_span(first: float, last: float, length: float, margin: float) -> tuple[float, float]:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgevit.errors import BadOutputError, BundleError
-from edgevit.kernels import cut_square, prepare
+from edgevit.kernels import cut_square, fade_outside, prepare
 from edgevit.manifest import GraphFile, Manifest
 from edgevit.spec import ImageSpec, TrackSpec
 
 from ..engines import Engine, Tensor, run_checked
-from ..frame import Frame
-from .track_crop import Box, Square, square_around
+from ..frame import Frame, Pixels
+from .track_crop import Box, Square, square_around, within
 
 State = Mapping[str, Tensor]
 """What the template's graph handed on, by the names of the inputs of the graph ``track``."""
@@ -57,15 +57,17 @@ class TrackNet:
 
     def learn(self, frame: Frame, box_xywh: Box) -> State:
         """Show the target to the net."""
-        square = square_around(box_xywh, self.spec.template_factor)
+        pixels = template_pixels(self.spec, frame.data, box_xywh, color=frame.pixel_format)
         engine, graph = self._graphs["template"]
-        answers = run_checked(engine, graph, {graph.inputs[0].name: self._tensor("template", frame, square)})
+        picture = prepare(pixels, self._images["template"], color="rgb")
+        answers = run_checked(engine, graph, {graph.inputs[0].name: picture})
         return {into: answers[out] for out, into in self._wires}
 
     def look(self, frame: Frame, square: Square, state: State) -> Look:
         """Search the target in a square of a frame."""
         engine, graph = self._graphs["track"]
-        picture = self._tensor("track", frame, square)
+        pixels = cut_square(frame.data, square.left, square.top, square.side, color=frame.pixel_format)
+        picture = prepare(pixels, self._images["track"], color="rgb")
         answers = run_checked(engine, graph, {self._picture: picture, **state})
         cx, cy, w, h = (float(value) for value in answers[self._box].reshape(-1))
         if w <= 0 or h <= 0:
@@ -77,10 +79,6 @@ class TrackNet:
         """Give both engines' memory back."""
         for engine, _ in self._graphs.values():
             engine.close()
-
-    def _tensor(self, graph: str, frame: Frame, square: Square) -> Tensor:
-        pixels = cut_square(frame.data, square.left, square.top, square.side, color=frame.pixel_format)
-        return prepare(pixels, self._images[graph], color="rgb")
 
     def _certainty(self, answers: Mapping[str, Tensor]) -> float:
         """Return the net's own score, or how much of both corner maps lies in one place."""
@@ -100,6 +98,13 @@ def gathered(corner: Tensor) -> float:
     row, column = divmod(int(corner.argmax()), corner.shape[1])
     around = corner[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2]
     return float(min(1.0, around.sum()))
+
+
+def template_pixels(track: TrackSpec, data: Pixels, box_xywh: Box, *, color: str) -> Pixels:
+    """Cut the template's square (side, side, 3) in RGB order; fade what the box does not hold, if that is asked."""
+    square = square_around(box_xywh, track.template_factor)
+    pixels = cut_square(data, square.left, square.top, square.side, color=color)
+    return fade_outside(pixels, *within(square, box_xywh)) if track.faded else pixels
 
 
 def picture_of(image: ImageSpec, size_hw: tuple[int, int]) -> ImageSpec:

@@ -118,7 +118,9 @@ def test_unknown_weights_name_the_known(name: str, folder: Path) -> None:
         weights.card(name, folder)
 
 
-@pytest.mark.parametrize("change", [{"sha256": None}, {"labels": 3}, {"accuracy": {}}, {"bytes": "many"}, "not json"])
+@pytest.mark.parametrize(
+    "change", [{"sha256": None}, {"labels": 3}, {"measure": "taste"}, {"accuracy": {}}, {"bytes": "many"}, "not json"]
+)
 def test_broken_card_is_refused(change: Any, folder: Path) -> None:
     path = folder / f"{NAME}.json"
     data = json.loads(path.read_text())

@@ -18,8 +18,11 @@ from edgevit.errors import InputError, UsageError, WeightsError
 from edgevit.models.hit import SIZES
 from edgevit.overlaps import overlaps, success_auc
 from edgevit.pictures import write_picture
+from edgevit.runtime.tasks.track_net import template_pixels
 from edgevit.scenes.shapes import render_picture
+from edgevit.spec import TrackSpec
 from edgevit.training import tracking
+from edgevit.training.pair_fade import fade
 from edgevit.training.pair_textures import Textures, read_textures
 from edgevit.training.run import Run
 from edgevit.training.tracking_check import crop, read_clip, still_aucs, track
@@ -142,6 +145,20 @@ def test_success_auc_is_the_mean_over_the_thresholds() -> None:
     assert success_auc(np.array([1.0, 1.0])) == pytest.approx(20 / 21)  # an overlap is never more than 1
     assert success_auc(np.array([0.0])) == 0
     assert success_auc(np.array([0.5, 0.0])) == pytest.approx(10 / 42)
+
+
+@pytest.mark.parametrize("box", [(40, 40, 48, 48), (52, 16, 24, 96), (34, 46, 64, 36)])
+def test_a_template_is_faded_as_the_runtime_does(box: tuple[int, int, int, int]) -> None:
+    frame = np.random.default_rng(5).integers(0, 256, (140, 140, 3), np.uint8)
+    wanted, plain = (
+        torch.from_numpy(
+            template_pixels(TrackSpec((96, 96), (192, 192), faded=faded), frame, box, color="rgb").copy()
+        ).permute(2, 0, 1)[None]
+        for faded in (True, False)
+    )
+    assert plain.shape[-1] == 96  # the square needs no resizing, so that both can be equal
+    assert not torch.equal(wanted, plain)
+    assert torch.equal(fade(plain, torch.tensor([box[2] / box[3]])), wanted)
 
 
 def test_a_few_steps_on_the_same_pairs_lower_the_loss(textures: Textures, monkeypatch: pytest.MonkeyPatch) -> None:

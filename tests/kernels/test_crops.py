@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from edgevit.errors import InputError
 from edgevit.kernels import to_rgb
-from edgevit.kernels.crops import cut_square
+from edgevit.kernels.crops import cut_square, fade_outside
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -58,3 +58,15 @@ def test_a_square_of_any_layout_is_that_of_the_whole_picture(layout: str, left: 
 def test_a_square_that_no_sound_box_has_is_refused(side: int) -> None:
     with pytest.raises(InputError, match="is the box sound"):
         cut_square(np.zeros((8, 8, 3), np.uint8), 0, 0, side, color="rgb")
+
+
+@given(st.integers(0, 30), st.integers(1, 40), st.integers(0, 30), st.integers(1, 40))
+def test_fading_halves_the_distance_from_grey_outside_alone(top: int, height: int, left: int, width: int) -> None:
+    square = np.random.default_rng(3).integers(0, 256, (32, 32, 3), np.uint8)
+    before = square.copy()
+    faded = fade_outside(square, slice(top, top + height), slice(left, left + width))
+    inside = np.zeros((32, 32), bool)
+    inside[top : top + height, left : left + width] = True
+    np.testing.assert_array_equal(square, before)
+    np.testing.assert_array_equal(faded[inside], square[inside])
+    np.testing.assert_array_equal(faded[~inside], (square[~inside].astype(int) + 128) // 2)

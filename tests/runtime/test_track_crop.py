@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgevit.runtime.tasks.track_crop import box_in_frame, clipped, square_around
+from edgevit.runtime.tasks.track_crop import box_in_frame, clipped, square_around, within
 
 sides = st.floats(0.5, 500)
 places = st.floats(-300, 900)
@@ -43,3 +43,16 @@ def test_a_clipped_box_lies_in_the_picture_and_keeps_its_margin(
 
 def test_a_box_inside_is_left_as_it_is() -> None:
     assert clipped((20.0, 30.0, 40.0, 50.0), (480, 640), 10) == (20.0, 30.0, 40.0, 50.0)
+
+
+@given(places, places, sides, sides)
+def test_the_part_of_a_template_that_the_box_holds_is_the_box_to_a_pixel(
+    x: float, y: float, w: float, h: float
+) -> None:
+    square = square_around((x, y, w, h), 2.0)
+    for part, first, length in zip(
+        within(square, (x, y, w, h)), (y - square.top, x - square.left), (h, w), strict=True
+    ):
+        assert part.start < part.stop
+        assert abs(part.start - max(0, first)) <= 0.5
+        assert abs(part.stop - (first + length)) <= 1.5

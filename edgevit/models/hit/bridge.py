@@ -36,8 +36,8 @@ class Bridge(nn.Module):
         fine, middle, deep = size.widths
         self.sides = size.search_sides
         self.layers = nn.ModuleList((UpNorm(deep, middle), UpNorm(middle, fine)))
-        self.proj1 = nn.Linear(fine, size.hidden)
-        self.proj2 = nn.Linear(deep, size.hidden)
+        self.proj1: nn.Module = nn.Linear(fine, size.hidden)
+        self.proj2: nn.Module = nn.Linear(deep, size.hidden)
 
     def forward(self, stages: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """Return (N, fine tokens, hidden), and (N, 1, hidden), which speaks for both pictures."""

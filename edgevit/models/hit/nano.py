@@ -8,7 +8,9 @@
    correlation filter on them while it tracks.
 3. A score: the logit that the target is in the search picture at all, from what the two corners were read off.
 
-The corner maps are twice as fine as the tokens (see ``sizes.py``).
+The corner maps are twice as fine as the tokens (see ``sizes.py``). What the bridge answers goes through a norm, and the
+tokens agree with its vector by their direction alone: published, both grow while learning until their product drowns
+the correlation beside it and leaves what fp16 can hold.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from torch import Tensor, nn
 from .bridge import UpNorm
 from .corners import CornerHead
 from .joint import Stem, as_map, as_tokens
-from .net import HiT, focus
+from .net import HiT
 from .sizes import STRIDE, HitSize
 
 
@@ -82,6 +84,8 @@ class HitNano(HiT):
     def __init__(self, size: HitSize) -> None:
         super().__init__(size)
         self.stem = FineStem(self.stem.get_submodule("convs"), size)
+        self.bottleneck.proj1 = LinearNorm(size.widths[0], size.hidden)
+        self.bottleneck.proj2 = LinearNorm(size.widths[2], size.hidden)
         self.meaning = LinearNorm(size.widths[0], size.hidden)
         self.what = Correlation(size.template_sides[0] ** 2, size.hidden)
         self.where = Correlation((size.template // size.map_stride) ** 2, size.head)
@@ -95,7 +99,8 @@ class HitNano(HiT):
         tokens, features = self.stem(search)
         stages = self._staged(tokens, template[0])
         tokens, vector = self.bottleneck(stages)
-        coarse = focus(tokens, vector) + self._alike(stages[0])
+        agreement = shortened(tokens, 2) @ shortened(vector, 2).transpose(1, 2)
+        coarse = tokens * agreement + self._alike(stages[0])
         x = self.up(as_map(coarse, self.size.search // STRIDE)) + self.lateral(features)
         x = torch.relu(x + as_map(self.where(as_tokens(features), as_tokens(template[1])), self.box_head.side))
         box, top_left, bottom_right = self.box_head(x)
