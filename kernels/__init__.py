@@ -6,6 +6,7 @@ more; the native library is opened by the first call. ``rewrites`` and ``cuda`` 
 
 from .choice import status as status
 from .crops import CROP as CROP
+from .crops import LONGEST_SQUARE as LONGEST_SQUARE
 from .crops import cut_square as cut_square
 from .crops import fade_outside as fade_outside
 from .frames import PixelFormat as PixelFormat
@@ -18,6 +19,7 @@ from .image import resize as resize
 
 __all__ = [
     "CROP",
+    "LONGEST_SQUARE",
     "PREPROCESS",
     "PixelFormat",
     "cut_square",

@@ -18,7 +18,8 @@ from .frames import checked
 CROP = ("hit/1",)
 """The versions of this arithmetic, as bundles name them."""
 
-_LONGEST_SQUARE = 1 << 14
+LONGEST_SQUARE = 1 << 14
+"""Pixels of a side; three bytes for each of its square are taken."""
 
 
 def cut_square(pixels: Any, left: int, top: int, side: int, *, color: str) -> Pixels:
@@ -27,8 +28,8 @@ def cut_square(pixels: Any, left: int, top: int, side: int, *, color: str) -> Pi
     A square that lies within an RGB frame is a view of it: nothing is copied.
     """
     frame = checked(pixels, color)
-    if not 1 <= side <= _LONGEST_SQUARE:
-        raise InputError(f"A square of {side} pixels cannot be cut. Expected 1 to {_LONGEST_SQUARE}; is the box sound?")
+    if not 1 <= side <= LONGEST_SQUARE:
+        raise InputError(f"A square of {side} pixels cannot be cut. Expected 1 to {LONGEST_SQUARE}; is the box sound?")
     rows, columns = (_inside(*span) for span in ((top, side, frame.size_hw[0]), (left, side, frame.size_hw[1])))
     if rows.stop - rows.start == columns.stop - columns.start == side:
         return _rgb_part(frame.data, frame.layout, rows, columns)

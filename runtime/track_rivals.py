@@ -42,20 +42,32 @@ class Static:
 
 
 class OpenCV:
-    """Be one of OpenCV's trackers; where it gives up, the last box stays."""
+    """Be one of OpenCV's trackers; where it gives up, the last box stays, and so does the first if it cannot start.
 
-    def __init__(self, make: Callable[[], Any]) -> None:
+    It is shown the part of a box that lies in the picture: some of them raise for more.
+    """
+
+    def __init__(self, make: Callable[[], Any], fault: type[Exception]) -> None:
         self._make = make
+        self._fault = fault
 
     def start(self, frame: Frame, box_xywh: Box) -> None:
         """Make a new tracker for the target."""
         self._tracker = self._make()
         self._box = box_xywh
-        self._tracker.init(_bgr(frame), tuple(round(value) for value in box_xywh))
+        try:
+            self._tracker.init(_bgr(frame), _whole_inside(box_xywh, frame.size_hw))
+        except self._fault:
+            self._tracker = None
 
     def step(self, frame: Frame) -> Box:
         """Ask it for the next box."""
-        found, box = self._tracker.update(_bgr(frame))
+        if self._tracker is None:
+            return self._box
+        try:
+            found, box = self._tracker.update(_bgr(frame))
+        except self._fault:
+            found = False
         if found:
             self._box = (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
         return self._box
@@ -80,7 +92,16 @@ def rival(name: str) -> Rival:
             f"This OpenCV ({cv2.__version__}) has no {name.upper()}; its contrib package has. In an environment of its "
             "own type: pip install opencv-contrib-python-headless"
         )
-    return OpenCV(make)
+    return OpenCV(make, cv2.error)
+
+
+def _whole_inside(box_xywh: Box, size_hw: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Round a box to whole pixels inside the picture, one a side at least."""
+    (left, right), (top, bottom) = (
+        (min(max(0, round(start)), length - 1), min(max(1, round(start + side)), length))
+        for start, side, length in zip(box_xywh[:2], box_xywh[2:], size_hw[::-1], strict=True)
+    )
+    return left, top, max(1, right - left), max(1, bottom - top)
 
 
 def _bgr(frame: Frame) -> Any:

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 from edgevit.errors import InputError
-from edgevit.kernels import CROP, PREPROCESS
+from edgevit.kernels import CROP, LONGEST_SQUARE, PREPROCESS
 
 from ..frame import Frame
 from .track_crop import Box, Square, box_in_frame, clipped, square_around
@@ -23,6 +23,8 @@ OPERATIONS = {"preprocess": PREPROCESS, "crop": CROP}
 _WIDER = (1.0, 1.6, 2.5)
 """How much wider the net looks around the last place, frame after frame, before it goes over the whole picture."""
 _LEAST_PX = 1.0
+_LARGEST = 2.0
+"""Times the picture that a box may be wide: what is drawn over the edge is, what is typed wrong is more."""
 _EDGE = 0.02
 """Share of the picture's side within which a box is at its edge."""
 
@@ -61,10 +63,11 @@ class Target:
             self._resized(frame.size_hw)
         looks = [self._net.look(frame, square, self._state) for square in self._squares(frame, cut=cut)]
         best = max(looks, key=lambda look: look.certainty)
+        own = self._at_own_size(best)
         moved, certainty = self._moved(best)
         if self._life.believes(certainty):
             self.box_xywh = clipped(moved, frame.size_hw, self._net.spec.margin)
-            if certainty >= self._tuning.sure and not self._life.gone:
+            if own and certainty >= self._tuning.sure and not self._life.gone:
                 self._learn(best)
         state = self._life.next(certainty, at_edge=self._at_edge(frame.size_hw))
         return Step(self.box_xywh, certainty, state)
@@ -80,17 +83,24 @@ class Target:
         return [self._around(_WIDER[number % len(_WIDER)]), self._swept(number, frame.size_hw)]
 
     def _around(self, wider: float) -> Square:
-        return square_around(self.box_xywh, self._net.spec.search_factor * wider)
+        return square_around(self.box_xywh, self._factor(wider))
+
+    def _factor(self, wider: float) -> float:
+        """Return how many times the target a square shows; one that is looked for needs no more than the picture."""
+        own = self._net.spec.search_factor
+        target = math.sqrt(self.box_xywh[2] * self.box_xywh[3])
+        whole = 2 * max(self._size_hw) / target
+        return min(max(own, min(own * wider, whole)), (LONGEST_SQUARE - 1) / target)
 
     def _swept(self, number: int, size_hw: tuple[int, int]) -> Square:
         """Return one square of a grid over the picture; they follow one another, overlapping by half."""
-        side = math.sqrt(self.box_xywh[2] * self.box_xywh[3]) * self._net.spec.search_factor
+        side = self._around(1.0).side
         rows, columns = (max(1, math.ceil(2 * length / side) - 1) for length in size_hw)
         row, column = divmod(number % (rows * columns), columns)
         x = (column + 1) * size_hw[1] / (columns + 1)
         y = (row + 1) * size_hw[0] / (rows + 1)
         w, h = self.box_xywh[2:]
-        return square_around((x - w / 2, y - h / 2, w, h), self._net.spec.search_factor)
+        return square_around((x - w / 2, y - h / 2, w, h), self._factor(1.0))
 
     def _moved(self, look: Look) -> tuple[Box, float]:
         """Join what the net and the filter say into one box, and into one certainty."""
@@ -110,11 +120,14 @@ class Target:
         return (centre[0] - size[0] / 2, centre[1] - size[1] / 2, *size), certainty
 
     def _asked(self, look: Look) -> Answer | None:
-        """Ask the filter, which knows the target at its own size only: a wider look says nothing to it."""
-        own = look.square.side == self._around(1.0).side
-        if self._filter is None or look.features is None or not own:
+        """Ask the filter, if there is one that can say something of this look."""
+        if self._filter is None or look.features is None or not self._at_own_size(look):
             return None
         return self._filter.find(look.features)
+
+    def _at_own_size(self, look: Look) -> bool:
+        """Tell whether a look shows the target as the filter knows it; a wider one shows it smaller."""
+        return look.square.side == self._around(1.0).side
 
     def _place(self, square: Square, answer: Answer) -> tuple[float, float]:
         cell = self._cell_px(square)
@@ -176,4 +189,8 @@ def sound_box(box_xywh: Box, size_hw: tuple[int, int]) -> Box:
         raise InputError(f"A box of {w:g} x {h:g} pixels holds nothing to follow. Draw one of a pixel a side or more.")
     if x >= width or y >= height or x + w <= 0 or y + h <= 0:
         raise InputError(f"The box {x:g},{y:g},{w:g},{h:g} lies outside the picture of {width} x {height} pixels.")
+    if w > _LARGEST * width or h > _LARGEST * height:
+        raise InputError(
+            f"The box {x:g},{y:g},{w:g},{h:g} is far larger than the picture of {width} x {height} pixels."
+        )
     return x, y, w, h

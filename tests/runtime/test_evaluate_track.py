@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from edgevit.errors import InputError, MissingDependencyError, UnknownNameError
 from edgevit.pictures import write_picture
+from edgevit.runtime import Frame
 from edgevit.runtime.evaluate_track import evaluate, summary
-from edgevit.runtime.track_rivals import rival
+from edgevit.runtime.track_rivals import OpenCV, rival
 from edgevit.runtime.track_score import overlap, score, together
 from edgevit.runtime.track_truth import find_sequences
 
@@ -145,3 +146,44 @@ def test_opencv_s_trackers_are_those_that_are_installed(tmp_path: Path) -> None:
             rival("csrt")
     with pytest.raises(UnknownNameError, match="Did you mean csrt"):
         rival("crst")
+
+
+class Touchy:
+    """Be an OpenCV tracker that raises where it is not pleased."""
+
+    def __init__(self, *, starts: bool) -> None:
+        self.starts = starts
+        self.shown: tuple[int, ...] = ()
+        self.steps = 0
+
+    def init(self, bgr: object, box: tuple[int, ...]) -> None:
+        self.shown = box
+        if not self.starts:
+            raise ZeroDivisionError
+
+    def update(self, bgr: object) -> tuple[bool, tuple[float, ...]]:
+        self.steps += 1
+        if self.steps > 1:
+            raise ZeroDivisionError
+        return True, (1, 2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("box", "shown"),
+    [
+        ((-5.0, -5.0, 20.0, 20.0), (0, 0, 15, 15)),
+        ((70.0, 50.4, 30.0, 30.0), (70, 50, 10, 10)),
+        ((10.0, 10.0, 0.3, 5.0), (10, 10, 1, 5)),
+        ((79.9, 59.9, 1.0, 1.0), (79, 59, 1, 1)),
+    ],
+)
+def test_a_rival_that_raises_keeps_its_last_box(box: tuple[float, float, float, float], shown: tuple[int, ...]) -> None:
+    frame = Frame(np.zeros((60, 80, 3), np.uint8), "bgr", 0)
+    made = Touchy(starts=True)
+    follower = OpenCV(lambda: made, ZeroDivisionError)
+    follower.start(frame, box)
+    assert made.shown == shown
+    assert [follower.step(frame) for _ in range(3)] == [(1, 2, 3, 4)] * 3
+    never = OpenCV(lambda: Touchy(starts=False), ZeroDivisionError)
+    never.start(frame, box)
+    assert never.step(frame) == box
