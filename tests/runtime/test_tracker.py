@@ -89,6 +89,34 @@ def test_several_targets_answer_in_the_order_in_which_they_were_started() -> Non
         tracker.stop(1)
 
 
+def test_targets_together_are_answered_as_each_alone() -> None:
+    """One that is lost, one that leaves, and one that stays do not disturb each other."""
+    firsts = [at(60, 60), at(250, 180), at(160, 40)]
+    green = (20, 160, 90)
+    film = [
+        frame(
+            *([(at(60 + 2 * n, 60), RED)] if n % 16 < 8 else []),
+            (at(250 + 6 * n, 180), BLUE),
+            (at(160, 40 + 2 * n), green),
+            seed=n,
+        )
+        for n in range(24)
+    ]
+
+    def follow(boxes: list[Box]) -> list[list[tuple[str, list[float]]]]:
+        tracker, _ = blob_tracker.session()
+        for box in boxes:
+            tracker.start(film[0], box)
+        return [[(track.state, track.box_xyxy.tolist()) for track in tracker(shown)] for shown in film[1:]]
+
+    together = follow(firsts)
+    alone = [follow([box]) for box in firsts]
+    assert together == [[one[n][0] for one in alone] for n in range(23)]
+    assert {state for (state, _), *_ in together} > {"lost", "found"}
+    assert together[-1][1][0] == "left"
+    assert together[-1][2][0] == "tracking"
+
+
 def states(tracker: object, frames: list[Frame]) -> list[str]:
     return [tracker(shown)[0].state for shown in frames]  # type: ignore[operator]
 

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import blob_onnx
 import numpy as np
 import onnx_files
+import red_box
 import tiny_bundles
 from PIL import Image
 
@@ -114,6 +116,16 @@ def _labels(folder: Path) -> list[str]:
     return [*words, "--labels", str(folder / "labels.txt"), "--out", str(folder / "o")]
 
 
+def _track(*typed: str, first: bytes | None = None) -> Callable[[Path], list[str]]:
+    def make(folder: Path) -> list[str]:
+        frames = red_box.folder(folder / "frames", [red_box.picture(n) for n in range(3)])
+        if first is not None:
+            (frames / "000.png").write_bytes(first)
+        return ["track", str(frames), "--bundle", str(blob_onnx.write(folder / "tracker").path), *typed]
+
+    return make
+
+
 FAULTS: tuple[Fault, ...] = (
     Fault("a model file that was cut", _truncated, r"'model.onnx' has 50 bytes and was sealed with \d+"),
     Fault("a model file with one bit changed", _changed, r"not the file that was sealed"),
@@ -140,6 +152,15 @@ FAULTS: tuple[Fault, ...] = (
         lambda f: ["predict", str(bundle(f, scale=float("nan"))), picture(f)],
         r"NaN or infinity",
         1,
+    ),
+    Fault("a target outside the picture", _track("--box", "400,10,20,20"), r"outside the picture of 160 x 120"),
+    Fault("a target without an area", _track("--box", "10,10,0,20"), r"holds nothing to follow"),
+    Fault("a target that is no number", _track("--box", "nan,10,20,20"), r"four finite numbers"),
+    Fault("no target at all", _track(), r"Type: --box x,y,width,height or --point x,y"),
+    Fault(
+        "a first frame that cannot be read",
+        _track("--box", red_box.FIRST, first=b"no picture"),
+        r"000.png is not a picture",
     ),
     Fault("a misspelled model", lambda f: ["export", "levit_128z", "--format", "onnx"], r"Did you mean levit_128"),
     Fault("a misspelled device", lambda f: ["export", "shvit_s1", "--device", "pixel-88"], r"pixel-8"),
