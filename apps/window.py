@@ -30,7 +30,7 @@ _NOTHING = 255
 _WHITE = (255, 255, 255)
 _HEADLESS = (
     "No window can be shown here: this OpenCV has no windows (a headless build), or there is no display. Leave --show "
-    "out and type: --box x,y,width,height. For windows: pip install opencv-python"
+    "out and type: --box x,y,width,height or --point x,y. For windows: pip install opencv-python"
 )
 
 

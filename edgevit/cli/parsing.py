@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from ..errors import UsageError
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|min|h)?")
+_NEGATIVE = re.compile(r"-\.?\d[\d.,\-]*$")
 _SECONDS = {None: 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
@@ -23,6 +24,8 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, **options)
+        # argparse knows that -5 is a value and no option; here -5,3,20,20 is one too.
+        self._negative_number_matcher = _NEGATIVE
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         found, extra = self.parse_known_intermixed_args(args, namespace)
