@@ -20,6 +20,7 @@ from edgevit.runtime import Frame, Tracks, TrackSession, load
 from edgevit.runtime.pointing import box_at
 from edgevit.runtime.sinks import Fan, Sink, open_sink
 from edgevit.runtime.sources import Source, open_source
+from edgevit.runtime.track_clips import box_in_name
 
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
@@ -194,15 +195,6 @@ class _Loop:
         elif wish == "reset" and self._first is not None:
             self._start(frame, _scaled(*self._first, frame.size_hw))
         return wish != "quit"
-
-
-def box_in_name(source: str) -> Box | None:
-    """Return the true box that a built-in clip writes into its frames' names, if this is one."""
-    _, mark, rest = source.partition("@")
-    if not mark or not source.startswith("synthetic://clip"):
-        return None
-    x, y, w, h = (float(value) for value in rest.removesuffix(".png").split(","))
-    return x, y, w, h
 
 
 def _scaled(box_xywh: Box, size_hw: tuple[int, int], into_hw: tuple[int, int]) -> Box:

@@ -12,11 +12,14 @@ from typing import Any
 from edgevit.progress import Progress, Step, silent
 
 from .frame import Frame
+from .track_clips import RenderedSequence
 from .track_rivals import Rival
 from .track_score import Box, TrackScore, score, together
-from .track_truth import Sequence as Clip
+from .track_truth import Sequence as FolderSequence
 from .tracker import TrackSession
 from .tracks import Track
+
+Clip = FolderSequence | RenderedSequence
 
 
 @dataclass(frozen=True)

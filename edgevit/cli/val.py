@@ -23,9 +23,11 @@ begin with the class (n01440764_tench.jpg). Classes go by label id, label or num
   edgevit val levit_128s-onnx-fp32 imagenet/val --limit 1000
   edgevit val shvit_shapes-onnx-int8 'synthetic://shapes?count=2000'
 
-A tracker takes folders of frames with groundtruth.txt (OTB, GOT-10k, VOT), alone or beside OpenCV's own trackers:
+A tracker takes folders of frames with groundtruth.txt (OTB, GOT-10k, VOT) or built-in clips, alone or beside OpenCV's
+own trackers:
 
-  edgevit val track hit_nano sequences/ --against csrt,kcf,static"""
+  edgevit val track hit_nano sequences/ --against csrt,kcf,static
+  edgevit val track hit_nano 'synthetic://clip?kind=hidden&seed=3'"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "words",
         nargs="+",
         metavar="[track] BUNDLE DIR",
-        help="a bundle; a folder of pictures or of sequences, or synthetic://shapes?count=2000",
+        help="a bundle; a folder of pictures or of sequences, synthetic://shapes?count=2000 or synthetic://clip",
     )
     parser.add_argument("--limit", type=whole(1, 10_000_000), metavar="N", help="take N pictures, evenly from all")
     parser.add_argument(

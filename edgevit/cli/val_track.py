@@ -32,7 +32,10 @@ def run(args: argparse.Namespace, bundle: Bundle, where: str) -> int:
 
     if args.color != "spec":
         raise UsageError("--color both is for classifiers; a tracker's colours are those of its spec.")
-    clips = door("edgevit.runtime.track_truth:find_sequences")(where, origin=args.origin or 0)[: args.limit]
+    if where.startswith("synthetic://clip"):
+        clips = door("edgevit.runtime.track_clips:built_in")(where)[: args.limit]
+    else:
+        clips = door("edgevit.runtime.track_truth:find_sequences")(where, origin=args.origin or 0)[: args.limit]
     rival = door("edgevit.runtime.track_rivals:rival")
     others = [name.strip() for name in (args.against or "").split(",") if name.strip()]
     trackers: dict[str, Any] = {name: rival(name) for name in others}

@@ -15,6 +15,7 @@ from edgevit.kernels import CROP, LONGEST_SQUARE, PREPROCESS
 from ..frame import Frame
 from .track_crop import Box, Square, box_in_frame, clipped, square_around
 from .track_filter import Answer, CorrelationFilter, FilterPlan
+from .track_habit import Habit
 from .track_life import Life, TrackState, Tuning
 from .track_net import Look, TrackNet
 
@@ -49,8 +50,12 @@ class Target:
         self._size_hw = frame.size_hw
         self._state = net.learn(frame, self.box_xywh)
         self._filter: CorrelationFilter | None = None
-        if net.spec.features is not None:
+        self._habit = Habit()
+        if net.spec.features is not None or self._tuning.habit:
             look = net.look(frame, self._around(1.0), self._state)
+            seen = box_in_frame(look.square, look.box_cxcywh)
+            self._habit = Habit.between(seen, self.box_xywh, self._tuning.habit)
+        if net.spec.features is not None:
             assert look.features is not None
             grid = (look.features.shape[1], look.features.shape[2])
             plan = FilterPlan(self._tuning.width, self._tuning.rate, self._tuning.kept, self._tuning.noise)
@@ -104,7 +109,7 @@ class Target:
 
     def _moved(self, look: Look) -> tuple[Box, float]:
         """Join what the net and the filter say into one box, and into one certainty."""
-        net = box_in_frame(look.square, look.box_cxcywh)
+        net = self._habit.undone(box_in_frame(look.square, look.box_cxcywh))
         size = self._size(net, look.certainty)
         centre = (net[0] + net[2] / 2, net[1] + net[3] / 2)
         certainty = look.certainty

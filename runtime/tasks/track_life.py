@@ -22,7 +22,8 @@ class Tuning:
     and only from the third on is a lost one found. ``patience`` is how many doubtful frames make a loss. ``smooth`` is
     the share of a new size that is taken, ``agree`` how far apart net and filter may be, in target sides, to be
     averaged, and ``filter`` the filter's share of that average. ``width``, ``rate``, ``kept`` and ``noise`` are the
-    filter's own (``track_filter.py``), ``sharp`` the sharpness from which it is believed without the net.
+    filter's own (``track_filter.py``), ``sharp`` the sharpness from which it is believed without the net. ``habit`` is
+    the share of what the net's box was off in the first frame that is undone in the others (``track_habit.py``).
     """
 
     sure: float = 0.5
@@ -37,6 +38,7 @@ class Tuning:
     rate: float = 0.02
     kept: float = 0.3
     noise: float = 0.01
+    habit: float = 0.0
 
     @classmethod
     def of(cls, spec: TrackSpec) -> Tuning:

@@ -15,11 +15,12 @@ import pytest
 import red_box
 
 from edgevit.apps import track as app
-from edgevit.apps.track import Summary, box_in_name, track
+from edgevit.apps.track import Summary, track
 from edgevit.errors import EngineError, InputError, UsageError
 from edgevit.pictures import read_picture
 from edgevit.runtime import Frame, Tracks, TrackSession
 from edgevit.runtime.sources import open_source
+from edgevit.runtime.track_clips import box_in_name
 
 Box = tuple[float, float, float, float]
 

@@ -42,7 +42,8 @@ class Dreamer:
 
     def __post_init__(self) -> None:
         own: dict[str, Any] = {"features": "features", "feature_stride": 8} if self.features else {}
-        self.spec = TrackSpec((32, 32), (64, 64), tuning=(("patience", PATIENCE),), **own)
+        tuning = (("patience", PATIENCE), ("habit", 1.0 if self.features else 0.0))
+        self.spec = TrackSpec((32, 32), (64, 64), tuning=tuning, **own)
 
     def learn(self, frame: Frame, box_xywh: Box) -> dict[str, Any]:
         return {}

@@ -11,6 +11,8 @@ from .nano import HitNano
 from .net import HiT
 from .sizes import SIZES, HitSize
 
+_TUNING = (("habit", 1.0),)
+"""What the runtime does beside ``hit_nano``, where it is not its default (``runtime/tasks/track_life.py``)."""
 _OF_THE_AUTHORS = (
     "The authors' weights (VT_ep1500.pth.tar) are linked from the page of github.com/kangben258/HiT: "
     "type --weights FILE. They were trained on RGB pictures, though the authors' video demo feeds BGR."
@@ -60,5 +62,6 @@ def track_spec(net: HiT, size: HitSize) -> TrackSpec:
         score="score" if own else None,
         features="features" if own else None,
         feature_stride=size.map_stride if own else None,
+        tuning=_TUNING if own else (),
         state=tuple((f"template.{name}", f"track.{name}") for name in net.PREPARED),
     )
