@@ -2,7 +2,7 @@
 # Needed: Python and make. With a C++ compiler the image kernels are native; without one numpy does their work.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-shapes test test-all lint types wheel package-test arm matrix matrix-check bench weights system-deps clean distclean
+.PHONY: help demo demo-shapes test test-all lint types wheel package-test arm matrix matrix-check bench weights tracker-weights system-deps clean distclean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -62,8 +62,11 @@ TURN = $(shell echo $$(($$(git rev-list --count HEAD 2>/dev/null || echo 0) + $$
 matrix-check: $(READY) ## prove ten cells of that table again, others each day
 	$(PY) -m edgevit matrix --check --cells 10 --rotate $(TURN)
 
-weights: $(READY) ## train the shipped model anew, into build/weights (15 minutes on two cores)
+weights: $(READY) ## train the shipped classifier anew, into build/weights (15 minutes on two cores)
 	$(PY) -m edgevit.training.shapes --out build/weights
+
+tracker-weights: $(READY) ## train the shipped tracker anew from your photographs: make tracker-weights PICTURES=DIR (hours)
+	$(PY) -m edgevit.training.tracking --pictures $(PICTURES) --out build/tracking --resume
 
 system-deps: ## install the Debian packages that building and cross-testing the kernels use (as root)
 	$(SUDO) apt-get update -qq

@@ -11,8 +11,11 @@ from .nano import HitNano
 from .net import HiT
 from .sizes import SIZES, HitSize
 
-_TUNING = (("habit", 1.0),)
-"""What the runtime does beside ``hit_nano``, where it is not its default (``runtime/tasks/track_life.py``)."""
+_TUNING = (("habit", 0.7), ("sharp", 1e4))
+"""What the runtime does beside ``hit_nano``, where it is not its default (``runtime/tasks/track_life.py``).
+
+The filter refines the net's place and never overrules it: with a sharpness that is reached it took look-alikes.
+"""
 _OF_THE_AUTHORS = (
     "The authors' weights (VT_ep1500.pth.tar) are linked from the page of github.com/kangben258/HiT: "
     "type --weights FILE. They were trained on RGB pictures, though the authors' video demo feeds BGR."
