@@ -2,6 +2,9 @@
 
 A pair shows one step. A tracker lives on its own answers: a pixel's difference moves the next square, and the score
 decides what is believed. Needs no torch itself; the model's engines are handed in.
+
+A film counts as far as the model itself follows: once it has lost its target, what it finds next is chance, and two
+files that differ in the last digit may differ there by all.
 """
 
 from __future__ import annotations
@@ -101,11 +104,20 @@ def compare(
     scores: tuple[list[float], list[float]] = ([], [])
     for number, film in enumerate(shown):
         tracks = [_followed(manifest, engines, film) for manifest, engines in (model, files)]
-        overlaps += [overlap(one, other) for one, other in zip(*tracks, strict=True)][1:]
+        end = held(tracks[0], film.boxes_xywh)
+        overlaps += [overlap(one, other) for one, other in zip(*tracks, strict=True)][1:end]
         for kept, track in zip(scores, tracks, strict=True):
-            kept.append(together([score(track, film.boxes_xywh)]).auc)
+            kept.append(together([score(track[:end], film.boxes_xywh[:end])]).auc)
         tell(Step("follow clips", film.name, number + 1, len(shown)))
     return Drift(float(np.mean(overlaps)), float(np.mean(scores[0])), float(np.mean(scores[1])))
+
+
+def held(track: Sequence[Box], true: Sequence[Box | None]) -> int:
+    """Return how many frames of a film come before the track and the truth part; two at least."""
+    apart = (
+        n for n, (mine, theirs) in enumerate(zip(track, true, strict=True)) if theirs and not overlap(mine, theirs)
+    )
+    return max(2, next(apart, len(track)))
 
 
 def _followed(manifest: Manifest, engines: Mapping[str, Engine], film: Film) -> list[Box]:

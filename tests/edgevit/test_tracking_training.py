@@ -22,6 +22,7 @@ from edgevit.runtime.tasks.track_net import template_pixels
 from edgevit.scenes.shapes import render_picture
 from edgevit.spec import TrackSpec
 from edgevit.training import tracking
+from edgevit.training.card import write_weights
 from edgevit.training.pair_fade import fade
 from edgevit.training.pair_textures import Textures, read_textures
 from edgevit.training.run import Run
@@ -227,6 +228,19 @@ def test_training_command_writes_weights_and_card(
     assert card["bytes"] == (out / "hit_nano.safetensors").stat().st_size < 5 << 20
     assert all(t.dtype == torch.float16 for t in load_file(out / "hit_nano.safetensors").values())
     assert "held IoU" in capsys.readouterr().out
+
+
+def test_training_goes_on_from_weights_of_an_earlier_run(folder: Path, tmp_path: Path) -> None:
+    net = tracking.fresh()
+    with torch.no_grad():
+        net.get_parameter("box_head.conv5_tl.bias").fill_(3)
+    write_weights(net, tmp_path / "before.safetensors")
+    begun = tracking.fresh(tmp_path / "before.safetensors")
+    assert begun.get_parameter("box_head.conv5_tl.bias").item() == 3
+    recipe = dataclasses.replace(TINY, steps=1, start=0.0)
+    card = tracking.train(recipe, folder, tmp_path / "out", begin=tmp_path / "before.safetensors")
+    assert card is not None
+    assert card["training"]["steps"] == 1
 
 
 def test_stopped_run_keeps_its_checkpoint_and_goes_on(folder: Path, tmp_path: Path) -> None:

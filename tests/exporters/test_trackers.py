@@ -292,6 +292,13 @@ def test_noise_lifts_the_gate_of_fp16_by_the_size_of_its_steps() -> None:
     assert limits["fp16", 1e-3] == 0.1
 
 
+def test_a_film_counts_as_far_as_the_model_follows() -> None:
+    near, far = (0.0, 0.0, 10.0, 10.0), (50.0, 0.0, 10.0, 10.0)
+    assert drift.held([near] * 6, [near, near, None, near, near, near]) == 6
+    assert drift.held([near, near, far, near, far, far], [near, near, None, near, near, near]) == 4
+    assert drift.held([far] * 6, [near] * 6) == 2
+
+
 def test_drift_is_nothing_where_both_are_the_same(small: ModelDef, sealed: Bundle) -> None:
     reference = TrackReference(small)
     own = replace(sealed.manifest, spec=small.spec, graphs=reference.graph_files())
