@@ -45,7 +45,7 @@ def sealed(folder: Path, tolerance: float, **spoilt: float) -> Bundle:
     for name, more in spoilt.items():
         sample[name.replace("_", ".")] += np.float32(more)
     stream = BytesIO()
-    np.savez(stream, **sample)  # type: ignore[arg-type]
+    np.savez(stream, **sample)
     files = {f"{name}.onnx": model(name).SerializeToString() for name in ENDS}
     return tiny_bundles.write(
         folder,
@@ -55,7 +55,7 @@ def sealed(folder: Path, tolerance: float, **spoilt: float) -> Bundle:
         engine={"name": "tensorrt", "minimum": "8.2"},
         spec=SPEC,
         operations=blob_tracker.MANIFEST.operations,
-        graphs={name: GraphFile(f"{name}.onnx", "main", *_specs(name), "graph-only") for name in ENDS},
+        graphs={name: _described(name) for name in ENDS},
         state=blob_tracker.MANIFEST.state,
         more={**files, "sample.npz": stream.getvalue()},
         golden={"file": "sample.npz", "relative_tolerance": tolerance},
@@ -83,5 +83,6 @@ def model(name: str) -> ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
 
 
-def _specs(name: str) -> Any:
-    return (tuple(TensorSpec(n, shape) for n, shape in end.items()) for end in ENDS[name])
+def _described(name: str) -> GraphFile:
+    inputs, outputs = (tuple(TensorSpec(n, shape) for n, shape in end.items()) for end in ENDS[name])
+    return GraphFile(f"{name}.onnx", "main", inputs, outputs, "graph-only")
