@@ -46,27 +46,49 @@ class HalfFigures:
 
 
 class HalfInterpreter(fx.Interpreter):
-    """Run a traced graph and round every float tensor to fp16 on the way; ``peaks`` are by the name of the layer."""
+    """Run a traced graph and round every float tensor to fp16 on the way; ``peaks`` are by the name of the layer.
+
+    What stands in a graph of its own (a region that asks for float32, which no fp16 file keeps) is rounded too.
+    """
 
     def __init__(self, module: fx.GraphModule) -> None:
         super().__init__(module)
-        self._nodes = tuple(module.graph.nodes)
+        self._nodes: dict[str, fx.Node] = {}
         self.peaks: dict[str, float] = {}
 
     def run_node(self, node: fx.Node) -> Any:
-        value = super().run_node(node)
+        value = self._run_region(node) if _region(node) else super().run_node(node)
         if not isinstance(value, torch.Tensor) or not value.is_floating_point() or node.op == "output":
             return value
         finite = value[torch.isfinite(value)]  # masks of minus infinity are meant; only what was finite can overflow
         if finite.numel():
-            self.peaks[node.name] = max(float(finite.abs().max()), self.peaks.get(node.name, 0.0))
+            self._see(node.name, node, float(finite.abs().max()))
         return value.half().float()
+
+    def _run_region(self, node: fx.Node) -> Any:
+        args, _ = self.fetch_args_kwargs_from_env(node)
+        place = next(at for at, value in enumerate(args) if isinstance(value, fx.GraphModule))
+        inside = HalfInterpreter(args[place])
+        value = inside.run(*args[place + 1 :])
+        for name, peak in inside.peaks.items():
+            self._see(f"{node.name}.{name}", inside._nodes[name], peak)
+        return value
+
+    def _see(self, name: str, node: fx.Node, peak: float) -> None:
+        self._nodes.setdefault(name, node)
+        self.peaks[name] = max(peak, self.peaks.get(name, 0.0))
 
     def first_outside(self) -> str | None:
         """Name the first layer, in the graph's order, that held what fp16 cannot."""
-        outside = (node for node in self._nodes if self.peaks.get(node.name, 0.0) > LARGEST_HALF)
-        node = next(outside, None)
-        return None if node is None else outside_sentence(node.name, _place(node), self.peaks[node.name])
+        for name, peak in self.peaks.items():
+            if peak > LARGEST_HALF:
+                return outside_sentence(name, _place(self._nodes[name]), peak)
+        return None
+
+
+def _region(node: fx.Node) -> bool:
+    """Tell whether a node runs a graph of its own."""
+    return node.op == "call_function" and isinstance(node.target, torch._ops.HigherOrderOperator)
 
 
 def outside_sentence(name: str, place: str, peak: float) -> str:

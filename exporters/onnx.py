@@ -14,6 +14,7 @@ from typing import Any
 from edgevit.errors import ConversionError, UnsupportedError, missing
 from edgevit.progress import step
 
+from .onnx_stamps import oldest_runtime, stamp, strip
 from .quiet import converting
 from .recipe import Converted, Job, Tensor, Traced
 from .room import ask_for_room
@@ -22,9 +23,10 @@ from .versions import versions
 
 FILE = "model.onnx"
 PACKAGES = ("torch", "timm", "onnx", "onnxscript", "onnxruntime")
-DEFAULT_OPSET = 18
+DEFAULT_OPSET = 20
+"""The first with Gelu, which is five operators before; in ONNX Runtime they take longer than the one."""
 OPSETS = (13, 23)
-_FIRST_DYNAMO_OPSET = 18
+FIRST_DYNAMO_OPSET = 18
 _FIRST_WITH_FUSED_ATTENTION = 14
 """Below it the TorchScript exporter does not know ``scaled_dot_product_attention``."""
 _SILENT = 4
@@ -52,7 +54,8 @@ def convert(traced: Traced, job: Job) -> Converted:
     with converting(f"The ONNX file of {job.model} does not pass ONNX's own check", _ELSEWHERE):
         real = annotate(onnx, path, job)
     check_opset(real, job.opset)
-    return Converted(FILE, traced.inputs, traced.outputs, versions(*PACKAGES), notes={"opset": real})
+    tools_used, oldest = versions(*PACKAGES), oldest_runtime(real)
+    return Converted(FILE, traced.inputs, traced.outputs, tools_used, engine_minimum=oldest, notes={"opset": real})
 
 
 def tools(precision: str) -> Any:
@@ -82,8 +85,8 @@ def write(traced: Traced, path: Path, opset: int, job: Job) -> None:
 
 
 def _nearest(opset: int, job: Job) -> str:
-    if opset < _FIRST_DYNAMO_OPSET:
-        return f"Try --opset {DEFAULT_OPSET}"  # the other exporter
+    if opset < FIRST_DYNAMO_OPSET:
+        return f"Try --opset {FIRST_DYNAMO_OPSET}"  # the other exporter
     return "Try without --dynamic" if job.dynamic else _ELSEWHERE
 
 
@@ -100,7 +103,7 @@ def _export(traced: Traced, path: Path, opset: int, job: Job) -> None:
         "input_names": [t.name for t in traced.inputs],
         "output_names": [t.name for t in traced.outputs],
     }
-    if opset >= _FIRST_DYNAMO_OPSET:
+    if opset >= FIRST_DYNAMO_OPSET:
         program = torch.onnx.export(
             traced.program, traced.example, dynamo=True, opset_version=opset, verbose=False, **names
         )
@@ -249,30 +252,11 @@ def annotate(onnx: Any, path: Path, job: Job) -> int:
     """Write labels and normalisation where Netron and other tools look for them, check the file, return its opset."""
     model = onnx.load(path)
     strip(model)
+    opset = stamp(onnx, model)
     onnx.helper.set_model_props(model, dict(job.metadata))
     model.producer_name = "edgevit"
     if model.ByteSize() > _LARGEST_MODEL_BYTES:
         raise UnsupportedError(f"{job.model} is larger than 2 GB, which one ONNX file cannot hold.")
     onnx.checker.check_model(model)
     onnx.save(model, path)
-    return max(int(entry.version) for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
-
-
-_REMARKS = ("doc_string", "metadata_props")
-
-
-def strip(message: Any) -> None:
-    """Remove the remarks from every part of a model, at any depth.
-
-    The exporter leaves Python stack traces on nodes and values, in the bodies of branches and functions too: paths
-    of this machine, and most of a small file.
-    """
-    for name in _REMARKS:
-        if name in message.DESCRIPTOR.fields_by_name:
-            message.ClearField(name)
-    if message.DESCRIPTOR.name == "TensorProto":
-        return  # looking further would copy the weights
-    for field, value in message.ListFields():
-        if field.message_type is not None:
-            for part in (value,) if hasattr(value, "ListFields") else value:
-                strip(part)
+    return opset

@@ -56,6 +56,6 @@ def check_shape_options(target: Format, batch: int, dynamic: bool, opset: int | 
     if dynamic and batch != 1:
         raise UsageError("--dynamic lets the batch vary, so --batch has nothing to say. Leave one of them out.")
     if opset is not None and target.opset and not OPSETS[0] <= opset <= OPSETS[1]:
-        raise UnsupportedError(f"opset must be from {OPSETS[0]} to {OPSETS[1]}, not {opset}. Type: --opset 18")
+        raise UnsupportedError(f"opset must be from {OPSETS[0]} to {OPSETS[1]}, not {opset}. Leave --opset out.")
     if opset is not None and not target.opset:
         raise UnsupportedError(f"{target.title} has no opset; only ONNX has. Leave --opset out.")

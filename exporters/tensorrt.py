@@ -10,7 +10,6 @@ executes the file, and the manifest says so.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from . import onnx as shared
 from .onnx_floats import FloatGraph, plain
 from .onnx_islands import find_islands
 from .onnx_peaks import measure
+from .onnx_stamps import domains
 from .onnx_typing import halve
 from .pictures import built_in
 from .quiet import converting
@@ -37,6 +37,8 @@ from .tensorrt_trtexec import trtexec_line
 from .versions import versions
 
 FILE = "model.onnx"
+NEWEST_OPSET = 18
+"""Newer ones have operators that came to parsers long after the opset: Gelu is of 20, which TensorRT 10.0 reads."""
 QUANTISED = ("Conv", "Gemm", "MatMul")
 RENDERS = 8
 
@@ -52,7 +54,7 @@ def convert(traced: Traced, job: Job) -> Converted:
         )
     path, opset = job.folder / FILE, choose_opset(job, table)
     shared.write(traced, path, opset, job)
-    if opset < shared.DEFAULT_OPSET and not job.dynamic:  # old parsers lack some of the arithmetic on shapes
+    if opset < shared.FIRST_DYNAMO_OPSET and not job.dynamic:  # old parsers lack some of the arithmetic on shapes
         with (
             step(job.progress, "fold constants"),
             converting(f"ONNX Runtime could not fold {job.model}", "Try --format onnx"),
@@ -72,7 +74,6 @@ def convert(traced: Traced, job: Job) -> Converted:
         ):
             shared.quantise(path, traced, job, quantisation(table))
     with converting(f"The ONNX file of {job.model} does not pass ONNX's own check", "Try --format onnx"):
-        onnx.save(_tidy(onnx.load(path)), path)
         real = shared.annotate(onnx, path, job)
         onnx.shape_inference.infer_shapes(onnx.load(path), check_type=True, strict_mode=True)
     shared.check_opset(real, opset if job.opset else None)
@@ -89,9 +90,9 @@ def choose_opset(job: Job, table: ParserTable) -> int:
     if job.opset is not None and job.opset > table.opset:
         raise UnsupportedError(
             f"TensorRT {table.release} reads ONNX up to opset {table.opset}, not {job.opset}. "
-            f"Type: --opset {min(table.opset, shared.DEFAULT_OPSET)}"
+            f"Type: --opset {min(table.opset, NEWEST_OPSET)}"
         )
-    chosen = job.opset or min(table.opset, shared.DEFAULT_OPSET)
+    chosen = job.opset or min(table.opset, NEWEST_OPSET)
     from_device = job.opset is None or job.opset == ceiling
     # The TorchScript exporter writes LayerNormalization from opset 17 on, which TensorRT 8.5 reads but does not know.
     return 16 if from_device and chosen == 17 and table.missing(["LayerNormalization"]) else chosen
@@ -129,23 +130,6 @@ def _type(onnx: Any, path: Path, traced: Traced, job: Job) -> dict[str, Any]:
     }
 
 
-def _tidy(model: Any) -> Any:
-    """Drop the sets of operators that ONNX Runtime's tools name without using them: a parser may stumble over one."""
-    used = set(_domains(model.graph))
-    kept = [entry for entry in model.opset_import if entry.domain in used]
-    del model.opset_import[:]
-    model.opset_import.extend(kept)
-    return model
-
-
-def _domains(graph: Any) -> Iterator[str]:
-    for node in graph.node:
-        yield node.domain
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                yield from _domains(inner)
-
-
 def quantisation(table: ParserTable) -> dict[str, Any]:
     """Return how ONNX Runtime quantises for TensorRT.
 
@@ -171,7 +155,7 @@ def quantisation(table: ParserTable) -> dict[str, Any]:
 def check_operators(onnx: Any, model: Any, table: ParserTable, name: str) -> None:
     """Refuse what the parser of a release does not take, with the operator and the way out."""
     lacking = table.missing(node.op_type for node in model.graph.node)
-    foreign = sorted({*_domains(model.graph)} - {"", "ai.onnx"})
+    foreign = sorted({*domains(model.graph)} - {"", "ai.onnx"})
     if foreign:
         raise ConversionError(
             f"{name} came out with operators of '{foreign[0]}', which no TensorRT parser takes. Type: --format onnx"

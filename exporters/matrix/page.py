@@ -43,6 +43,8 @@ _LEGEND = """Each entry is `fp32 / fp16 / int8`: milliseconds where the file is 
 where it is proven and its engine does not run here, `(…)` where it runs and nothing could be gated, else the verdict.
 """
 
+_CAUSES = "What was found out of the causes stands in [refused.md](refused.md).\n"
+
 _DETAILS = """"error" is the largest difference from torch, relative to the largest output, as a median over pictures.
 "operators" says how many run where: seen in the engine here or, for Core ML, TensorRT and GPUs, by published rules.
 """
@@ -59,6 +61,7 @@ def page(data: Proven) -> str:
         _LEGEND,
         _table(("model", *(FORMATS[name].title for name in formats)), _model_rows(data, formats)),
         "## Not proven\n",
+        _CAUSES,
         _unproven(data.cells),
         "## What falls back\n",
         _falling(data.cells),

@@ -4,7 +4,7 @@ Principle: ``T1(s q k + b) = T1(s q k) + T1 b``; T1 mixes heads and b is a const
 one too, and the mixing itself is a product (heads, heads) x (heads, pairs). No gather is left, and on rows of tokens no
 transpose of the scores. With ``whole`` the query's skipping of pixels, a pooling that XNNPACK leaves, becomes a 1 in
 the middle of the depthwise kernel that it is added to.
-Measured on S0 against plain: ONNX 1.02, LiteRT 1.03 (AMD EPYC, one thread, 2026-11-21, docs/rewrites.md).
+Measured on S0: ONNX 1.05, LiteRT 1.02 of the vendors' recipes (AMD EPYC, one thread, 2026-11-21, docs/rewrites.md).
 Source: timm's efficientformer_v2 (Li et al., arXiv:2212.08059). Shapes: maps (N, C, H, W).
 """
 

@@ -3,7 +3,7 @@
 Principle: the table of attention biases is looked up once, here; in the graph it stands as a constant (timm's lookup is
 a gather, GATHER_ND in LiteRT, which the GPU delegate refuses). The scale moves into the depthwise convolution on q,
 ``chunk`` and ``split`` become slices, and windows are cut by a transpose of rank four instead of six.
-Measured on M2: ONNX 0.98, LiteRT 1.08 of the vendors' recipes (AMD EPYC, one thread, 2026-11-21, docs/rewrites.md).
+Measured on M2: ONNX 1.11, LiteRT 1.08 of the vendors' recipes (AMD EPYC, one thread, 2026-11-21, docs/rewrites.md).
 Source: timm's efficientvit_msra (Liu et al., arXiv:2305.07027). Shapes: maps (N, C, H, W).
 """
 

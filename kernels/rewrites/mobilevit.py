@@ -6,7 +6,7 @@ transformer, and stay (tokens, channels) matrices: a linear layer is one matrix 
 convolutions at both ends become linear layers; gain and shift of every norm, the score's scale and, where the norms ask
 for it, the centring are folded into weights. ``apart`` makes q, k and v layers of their own: LiteRT's GPU delegate cuts
 no matrix (time on its CPU 0.98; AMD EPYC, 2026-11-21).
-Measured on MobileViT-S against the vendors' recipes: ONNX 1.09 to 1.16, LiteRT 0.92 to 1.21 from run to run (AMD EPYC,
+Measured on MobileViT-S against the vendors' recipes: ONNX 1.07 to 1.16, LiteRT 0.92 to 1.21 from run to run (AMD EPYC,
 one thread, 2026-11-21, docs/rewrites.md).
 Source: timm's MobileVitBlock (Mehta and Rastegari, arXiv:2110.02178).
 Shapes: maps (N, C, H, W), H and W of any size (odd ones are resized, as in timm).

@@ -4,8 +4,8 @@ Principle: the context vector is a weighted sum of keys over the patches, that i
 channels); as timm multiplies and sums, LiteRT's converter refuses it ("'tfl.mul' op operands don't have
 broadcast-compatible shapes"). As a product it converts, and no map of weighted keys is written to memory. timm's unfold
 is of rank six, which neither Core ML nor LiteRT's GPU delegate takes; here it is two transposes of rank four.
-Measured on 1.0: ONNX 0.93 of the vendor's recipe; LiteRT takes no other form (AMD EPYC, one thread, 2026-11-21,
-docs/rewrites.md).
+Measured on 1.0: ONNX 1.06 to 1.15 against the vendor's recipe from run to run, 1.03 to 1.22 against plain; LiteRT takes
+no other form (AMD EPYC, one thread, 2026-11-21, docs/rewrites.md).
 Source: timm's MobileVitV2Block (Mehta and Rastegari, arXiv:2206.02680). Shapes: maps (N, C, H, W).
 """
 

@@ -3,7 +3,7 @@
 Principle: ``split`` becomes slices (ExecuTorch's XNNPACK partitioner leaves split_with_sizes behind, 37 delegates where
 one does), GroupNorm's gain, shift and the score's scale move into the q, k, v convolution. ``rows`` runs attention on
 (N, positions, channels), the order in which LiteRT keeps maps, so that no transpose is left.
-Measured on S1: ONNX 0.99, LiteRT 1.16 of the vendors' recipes (AMD EPYC, one thread, 2026-11-21, docs/rewrites.md).
+Measured on S1: ONNX 1.01, LiteRT 1.16 of the vendors' recipes (AMD EPYC, one thread, 2026-11-21, docs/rewrites.md).
 Source: timm's SHSA (Yun and Ro, arXiv:2401.16456). Shapes: maps (N, C, H, W).
 """
 

@@ -6,7 +6,16 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from timm.layers import Attention
-from timm.models import efficientformer_v2, efficientvit_msra, levit, mobilevit, shvit
+from timm.models import (
+    efficientformer_v2,
+    efficientvit_mit,
+    efficientvit_msra,
+    ghostnet,
+    levit,
+    mobilevit,
+    shvit,
+    twins,
+)
 from torch import nn
 
 from edgevit.errors import UnsupportedError
@@ -14,11 +23,14 @@ from edgevit.errors import UnsupportedError
 from .attention import plain_attention
 from .efficientformer import downsample_attention, talking_attention
 from .efficientvit import cascade, windows
+from .ghostnet import attended_ghost
 from .levit import levit_attention, levit_downsample
+from .litemla import mean_attention
 from .mobilevit import token_mobilevit
 from .mobilevitv2 import separable_mobilevit
 from .neural_engine import channel_levit, channel_mobilevit
 from .shvit import single_head
+from .twins import grouped_attention
 
 Builder = Callable[[nn.Module], "nn.Module | None"]
 Rules = Mapping[type[nn.Module], Builder]
@@ -33,6 +45,8 @@ _EVERYWHERE: Rules = {
     levit.AttentionDownsample: levit_downsample,
     efficientformer_v2.Attention2d: talking_attention,
     efficientformer_v2.Attention2dDownsample: downsample_attention,
+    efficientvit_mit.LiteMLA: mean_attention,
+    twins.LocallyGroupedAttn: grouped_attention,
 }
 
 RULES: Mapping[str, Rules] = {
@@ -48,6 +62,7 @@ RULES: Mapping[str, Rules] = {
         levit.AttentionDownsample: partial(levit_downsample, strided=True),
         efficientformer_v2.Attention2dDownsample: partial(downsample_attention, whole=True),
         Attention: plain_attention,
+        ghostnet.GhostModuleV2: attended_ghost,
     },
     "coreml": {
         **_EVERYWHERE,
@@ -56,6 +71,7 @@ RULES: Mapping[str, Rules] = {
         mobilevit.MobileVitBlock: channel_mobilevit,
         mobilevit.MobileVitV2Block: partial(separable_mobilevit, norm="native", first=True),
         Attention: plain_attention,
+        ghostnet.GhostModuleV2: attended_ghost,
     },
     "executorch": {
         **_EVERYWHERE,
@@ -63,6 +79,7 @@ RULES: Mapping[str, Rules] = {
         mobilevit.MobileVitV2Block: partial(separable_mobilevit, norm="linear"),
         shvit.SHSA: partial(single_head, norm="linear"),
         Attention: plain_attention,
+        ghostnet.GhostModuleV2: attended_ghost,
     },
 }
 

@@ -10,19 +10,19 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from edgevit.bundle import Bundle
 from edgevit.errors import UnsupportedError, UsageError
 from edgevit.formats import older
-from edgevit.manifest import GraphFile
+from edgevit.manifest import GraphFile, Manifest
 from edgevit.progress import Progress, step
 
 from ..engine_cache import EngineCache
 from .tensorrt import Place, here, newer
 from .tensorrt_builder import EngineBuilder
 from .tensorrt_timings import check_place, keep, read
-from .tensorrt_trial import SAMPLED_GRAPH, try_engine
+from .tensorrt_trial import is_sampled, try_engine
 
 MOST_ROWS = 8
 """The largest batch of a bundle whose batch may vary, unless another one is asked for: each row costs memory."""
@@ -102,14 +102,14 @@ def _build(
     began = time.perf_counter()
     with cache.building(progress):
         found = None if options.force else cache.exact(key)
-        if found is not None and isinstance(error := found.record.get(_GOLDEN, ""), int | float | None):
+        if found is not None and _was_tried(manifest, name, error := found.record.get(_GOLDEN, "")):
             return Built(name, found.path, place.gpu.name, place.version, len(found.data), 0.0, True, error)
         timings = options.timing_cache or cache.folder / f"timings-sm{place.gpu.compute}-{place.version}.bin"
         made = EngineBuilder(place, graph, manifest.precision, rows, options.workspace_mb, progress).build(
             bundle.path / graph.file, read(timings)
         )
         try:
-            error = _tried(bundle, name, graph, place, made.engine, progress)
+            error = _tried(bundle, name, place, made.engine, progress)
             seconds = time.perf_counter() - began
             path = cache.store(key, made.engine, {"seconds": round(seconds, 1), _GOLDEN: error})
         finally:  # they spare minutes of the next try, too
@@ -117,14 +117,17 @@ def _build(
     return Built(name, path, place.gpu.name, place.version, len(made.engine), seconds, False, error, note)
 
 
-def _tried(
-    bundle: Bundle, name: str, graph: GraphFile, place: Place, engine: bytes, progress: Progress | None
-) -> float | None:
+def _was_tried(manifest: Manifest, name: str, error: object) -> TypeGuard[float | None]:
+    """Tell whether a record says what came of the trial, or that there was none where there can be none."""
+    return isinstance(error, int | float) or (error is None and not is_sampled(manifest, name))
+
+
+def _tried(bundle: Bundle, name: str, place: Place, engine: bytes, progress: Progress | None) -> float | None:
     """Hold an engine against the golden sample of its graph, if there is one."""
-    if name != SAMPLED_GRAPH:
+    if not is_sampled(bundle.manifest, name):
         return None
     with step(progress, "try the engine", "golden sample"):
-        return float(f"{try_engine(bundle, graph, place, engine):.3g}")
+        return float(f"{try_engine(bundle, name, place, engine):.3g}")
 
 
 def _varies(graph: GraphFile) -> bool:

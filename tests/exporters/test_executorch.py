@@ -280,6 +280,38 @@ def test_what_xnnpack_has_in_float32_only_stays_in_an_fp16_file_s_one_part(tmp_p
     assert contents.operators["Convert", "XnnpackBackend"] == 6
 
 
+class Loud(nn.Module):
+    """Normalise numbers whose squares fp16 cannot hold, by rows and by pictures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.all, self.rows = nn.Conv2d(3, 24, 3), nn.GroupNorm(1, 24), nn.LayerNorm(24)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        loud = self.first(image) * 2000
+        assert loud.shape[1] == 24
+        rows = self.rows((self.all(loud) + loud).flatten(2).transpose(1, 2))
+        normed: torch.Tensor = rows.mean(1)
+        return normed[:, :4]
+
+
+def test_a_norm_of_loud_numbers_is_right_in_fp16_and_in_the_file_s_one_part(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = Loud().eval()
+    traced, work = job(tmp_path, "fp16")
+    image = numbers(*traced.example[0].shape)
+    with quiet():
+        program = torch.export.export(module, (image,), strict=False)
+    made = exporter.convert(replace(traced, program=program, module=module), work)
+    with torch.no_grad():
+        wanted = module(image).numpy()
+        assert module.first(image).abs().max() * 2000 > 1000, "its square is far beyond 65504"
+    assert np.abs(answers(made, tmp_path, image) - wanted).max() <= 1e-2 * np.abs(wanted).max()
+    contents = read_contents(tmp_path / made.file)
+    assert contents.delegates == ("XnnpackBackend",)
+    assert not contents.plain()
+
+
 def test_weights_lie_in_the_file_as_short_as_they_are(files: Files) -> None:
     sizes = {name: weight_bytes(folder / made.file) for name, (_, made, folder) in files.items()}
     assert sizes["fp16"] <= 0.6 * sizes["fp32"]

@@ -18,7 +18,7 @@ import edgevit
 from edgevit.bundle import Bundle
 from edgevit.errors import EngineError
 from edgevit.exporters.metadata import native_metadata
-from edgevit.exporters.onnx import strip
+from edgevit.exporters.onnx_stamps import strip
 from edgevit.exporters.openvino import _annotate as annotate_ir
 from edgevit.exporters.recipe import Job
 from edgevit.exporters.tflite_metadata import describe

@@ -165,7 +165,7 @@ def broken(*args: Any, **kwargs: Any) -> Any:
         ("openvino", "fp32", "openvino", "convert_model"),
         ("openvino", "fp32", "openvino", "save_model"),
         ("openvino", "fp32", "edgevit.exporters.openvino", "_annotate"),
-        ("tensorrt", "fp32", "edgevit.exporters.tensorrt", "_tidy"),
+        ("tensorrt", "fp32", "edgevit.exporters.onnx", "stamp"),
         ("tensorrt", "fp16", "edgevit.exporters.tensorrt", "_type"),
         ("tensorrt", "int8", "onnxruntime.quantization", "quantize_static"),
         ("executorch", "fp32", "edgevit.exporters.executorch", "suited"),

@@ -12,7 +12,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from timm.layers import Attention, ConvNormAct, LayerNorm2d
-from timm.models import efficientformer_v2, efficientvit_msra, levit, mobilevit, shvit
+from timm.models import (
+    efficientformer_v2,
+    efficientvit_mit,
+    efficientvit_msra,
+    ghostnet,
+    levit,
+    mobilevit,
+    shvit,
+    twins,
+)
 from timm.models.byobnet import LayerFn
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -178,6 +187,43 @@ def test_efficientformer_attention(old: nn.Module, size: tuple[int, int], target
     made = rewrite(module, target)
     assert type(made) is not type(old)
     assert difference(module, made, torch.randn(2, 12, *size, dtype=torch.float64)) <= 1e-11
+
+
+@settings(max_examples=10)
+@given(target=st.sampled_from(TARGETS), size=st.tuples(st.integers(1, 14), st.integers(1, 14)), batch=st.integers(1, 3))
+def test_linear_attention_at_any_size(target: str, size: tuple[int, int], batch: int) -> None:
+    module = stirred(efficientvit_mit.LiteMLA(16, 12, dim=4, scales=(3, 5), norm_layer=(None, nn.BatchNorm2d)))
+    assert isinstance(module, efficientvit_mit.LiteMLA)
+    module.double()._attn = functools.partial(in_double, module.eps)
+    made = rewrite(module, target)
+    assert type(made) is not type(module)
+    assert difference(module, made, torch.randn(batch, 16, *size, dtype=torch.float64)) <= 1e-9
+
+
+def in_double(eps: float, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Do what LiteMLA does in float32."""
+    sums = q @ (k.transpose(-1, -2) @ v)
+    return sums[..., :-1] / (sums[..., -1:] + eps)
+
+
+@settings(max_examples=10)
+@given(size=st.tuples(st.integers(2, 15), st.integers(2, 15)), batch=st.integers(1, 3))
+def test_ghost_attention_at_any_size(size: tuple[int, int], batch: int) -> None:
+    module = stirred(ghostnet.GhostModuleV2(6, 10))
+    made = rewrite(module, "litert")
+    assert type(made) is not type(module)
+    assert difference(module, made, torch.randn(batch, 6, *size, dtype=torch.float64)) <= 1e-11
+
+
+@settings(max_examples=10)
+@given(target=st.sampled_from(TARGETS), size=st.tuples(st.integers(1, 9), st.integers(1, 9)), batch=st.integers(1, 3))
+def test_twins_windows_at_any_size(target: str, size: tuple[int, int], batch: int) -> None:
+    module = stirred(twins.LocallyGroupedAttn(12, 3, ws=3))
+    made = rewrite(module, target)
+    assert type(made) is not type(module)
+    x = torch.randn(batch, size[0] * size[1], 12, dtype=torch.float64)
+    with torch.no_grad():
+        torch.testing.assert_close(made(x, size), module(x, size), rtol=1e-11, atol=1e-12)
 
 
 @pytest.mark.parametrize("target", [t for t in TARGETS if Attention in RULES[t]])

@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 import onnx_files
 import pytest
+import tensorrt_tracker
 import tiny_bundles
 from onnx import TensorProto, helper, numpy_helper
 from tensorrt_here import COMPILER, Device, opened, sealed
@@ -124,6 +125,51 @@ def test_the_verb_tells_the_figure(tmp_path: Path, device: Device, capsys: Captu
     assert "its answer to the golden sample is 0.01 off (0.02 allowed)" in capsys.readouterr().out
     assert main(["build", str(bundle.path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["built"][0]["golden_relative_error"] == pytest.approx(0.01, rel=0.01)
+
+
+# Trackers
+
+
+def test_both_engines_of_a_tracker_are_held_to_the_sample(tmp_path: Path, device: Device, capsys: Capture) -> None:
+    trt = device()
+    trt.skew = 1 + TOLERANCE / 2  # type: ignore[attr-defined]
+    bundle = tensorrt_tracker.sealed(tmp_path / "b", TOLERANCE)
+    built = build(bundle)
+    assert [one.graph for one in built] == ["template", "track"]
+    for one in built:
+        assert one.golden_relative_error == pytest.approx(TOLERANCE / 2, rel=0.01)
+    assert all(one.reused for one in build(bundle))
+    assert main(["build", str(bundle.path)]) == 0
+    assert capsys.readouterr().out.count("its answer to the golden sample is 0.01 off") == 2
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "graph", "builds"),
+    [({"template_colour": 0.1}, "template", 1), ({"track_box": 0.3}, "track", 2), ({"track_score": 2.0}, "track", 2)],
+)
+def test_a_trackers_engine_that_answers_wrongly_is_refused_by_its_graph(
+    tmp_path: Path, device: Device, spoilt: dict[str, float], graph: str, builds: int
+) -> None:
+    made = device().made
+    bundle = tensorrt_tracker.sealed(tmp_path / "b", TOLERANCE, **spoilt)
+    with pytest.raises(RefusedError, match=rf"built of '{graph}' of b answers .* off, where 0\.02 is"):
+        build(bundle)
+    assert made.builds == builds
+
+
+def test_a_trackers_score_is_compared_as_a_probability(tmp_path: Path, device: Device) -> None:
+    device()
+    bundle = tensorrt_tracker.sealed(tmp_path / "b", TOLERANCE, track_score=TOLERANCE * 4)  # a logit of about 3
+    assert 0 < (build(bundle)[1].golden_relative_error or 0) < TOLERANCE
+
+
+def test_a_trackers_engine_that_was_never_tried_is_built_anew(tmp_path: Path, device: Device) -> None:
+    made = device().made
+    bundle = tensorrt_tracker.sealed(tmp_path / "b", TOLERANCE)
+    record = build(bundle)[1].path.with_suffix(".json")
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"golden_relative_error": None}))
+    assert [one.reused for one in build(bundle)] == [True, False]
+    assert made.builds == 3
 
 
 # verify
