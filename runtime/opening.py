@@ -8,6 +8,7 @@ from typing import Any, Literal, overload
 from edgevit.bundle import Bundle, open_bundle
 from edgevit.errors import UsageError
 from edgevit.formats import find_format
+from edgevit.registry import door
 
 from .engines import Engine, EngineOptions, check_engine, load_engine
 from .session import Session
@@ -60,11 +61,12 @@ def load(
 ) -> Any:
     """Open a bundle and get ready to run it: a ``Session`` for a classifier, a ``TrackSession`` for a tracker.
 
+    The name of a model that ships with a ready bundle will do, unless something of that name lies in the folder.
     ``task`` says which of them is meant; a bundle of another task is refused, and a type checker knows the class.
     ``engine`` None takes the format's own. ``precision`` is what the engine computes in: exact fp32 unless chosen
     otherwise (OpenVINO: fp32, bf16, fp16).
     """
-    opened = bundle_or_path if isinstance(bundle_or_path, Bundle) else open_bundle(bundle_or_path)
+    opened = bundle_or_path if isinstance(bundle_or_path, Bundle) else open_bundle(_place_of(bundle_or_path))
     manifest = opened.manifest
     if task is not None and task != manifest.task:
         raise UsageError(f"{opened.path} is made to {manifest.task}; a bundle that can {task} was asked for.")
@@ -83,3 +85,10 @@ def load(
         for engine_ in engines.values():
             engine_.close()
         raise
+
+
+def _place_of(place: str | Path) -> str | Path:
+    """Return where the bundle lies: what a path says, or what ships with the model of that name."""
+    if isinstance(place, str) and not Path(place).exists() and place in door("edgevit.weights:shipped")():
+        return door("edgevit.weights:bundle_path")(place) or place
+    return place

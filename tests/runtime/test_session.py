@@ -157,6 +157,16 @@ def test_an_unknown_engine_is_answered_with_the_nearest(bundle: Bundle) -> None:
         load(bundle, engine="openvin")
 
 
+def test_the_face_loads_what_ships_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxruntime")
+    monkeypatch.chdir(tmp_path)
+    with edgevit.load("shvit_shapes", task="classify") as session:
+        assert session.manifest.model == "shvit_shapes"
+    (tmp_path / "shvit_shapes").mkdir()  # what lies in the folder goes first
+    with pytest.raises(edgevit.EdgevitError, match="no manifest"):
+        edgevit.load("shvit_shapes")
+
+
 def test_the_face_loads_by_path(bundle: Bundle) -> None:
     with edgevit.load(str(bundle.path)) as session:
         assert session.labels == tiny_bundles.LABELS
