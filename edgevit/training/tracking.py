@@ -39,7 +39,6 @@ _STOPPED = 143
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
     arguments = _parser().parse_args(argv)
-    words = list(sys.argv[1:] if argv is None else argv)
     names = {field.name for field in dataclasses.fields(TrackingRecipe)}
     asked: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
@@ -54,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             clips,
             begin=arguments.begin,
             resume=arguments.resume,
-            words=words,
+            words=told(arguments, recipe),
             stop=lambda: bool(asked),
         )
     except EdgevitError as exc:
@@ -132,6 +131,16 @@ def train(
     write_card(out / f"{NAME}.json", card)
     checkpoint.unlink(missing_ok=True)
     return card
+
+
+def told(arguments: argparse.Namespace, recipe: TrackingRecipe) -> list[str]:
+    """Return the command's options for the card; places of this machine say nothing to others."""
+    words = ["--pictures", "DIR"] + (["--begin", "FILE"] if arguments.begin else [])
+    for field in dataclasses.fields(TrackingRecipe):
+        value = getattr(recipe, field.name)
+        if value != field.default and field.name != "half":
+            words += [f"--{field.name.replace('_', '-')}", str(value)]
+    return words + ([] if recipe.half else ["--full"])
 
 
 def fresh(begin: str | Path | None = None) -> torch.nn.Module:

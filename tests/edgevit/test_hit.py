@@ -241,7 +241,8 @@ def test_the_contract_says_how_pictures_are_cut_and_what_goes_between_the_graphs
     assert (nano.spec.task, nano.spec.output) == ("track", "box")
     assert nano.spec.image.size_hw == track.search_size_hw == (192, 192)
     assert track.template_size_hw == (96, 96)
-    assert (track.crop, track.margin, track.template_factor, track.search_factor) == ("hit/1", 10, 2.0, 4.0)
+    assert track.faded
+    assert (track.crop, track.margin, track.template_factor, track.search_factor) == ("hit/1", 2, 2.0, 4.0)
     assert (track.score, track.features, track.feature_stride, track.map_stride) == ("score", "features", 8, 8)
     graphs = nano.graphs
     for output, inlet in track.state:

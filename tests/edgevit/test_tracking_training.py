@@ -243,6 +243,13 @@ def test_training_goes_on_from_weights_of_an_earlier_run(folder: Path, tmp_path:
     assert card["training"]["steps"] == 1
 
 
+def test_the_card_s_command_names_no_place_of_this_machine(tmp_path: Path) -> None:
+    words = ["--pictures", str(tmp_path), "--begin", str(tmp_path / "a.safetensors"), "--minutes", "3", "--full"]
+    arguments = tracking._parser().parse_args(words)
+    recipe = TrackingRecipe(minutes=3.0, half=False)
+    assert tracking.told(arguments, recipe) == ["--pictures", "DIR", "--begin", "FILE", "--minutes", "3.0", "--full"]
+
+
 def test_stopped_run_keeps_its_checkpoint_and_goes_on(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert tracking.train(TINY, folder, out, stop=lambda: True) is None

@@ -68,6 +68,7 @@ def track_spec(net: HiT, size: HitSize) -> TrackSpec:
     return TrackSpec(
         template_size_hw=(size.template, size.template),
         search_size_hw=(size.search, size.search),
+        margin=2 if own else 10,
         faded=own,
         map_stride=size.map_stride,
         score="score" if own else None,
