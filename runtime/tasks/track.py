@@ -1,7 +1,7 @@
 """Follow one target through frames: the net's box, the filter's place, and what to do when neither is sure.
 
-Each frame costs one look of the net where it was last seen. A doubtful one costs a second look, wider; a lost target
-is looked for around its last place, ever wider, and then square by square over the whole picture, one more a frame.
+Each frame costs one look of the net where it was last seen, a camera's cut a second one, wider. A lost target is
+looked for around its last place, ever wider, and then square by square over the whole picture, one more a frame.
 """
 
 from __future__ import annotations
