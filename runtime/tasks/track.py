@@ -7,7 +7,7 @@ looked for around its last place, ever wider, and then square by square over the
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgevit.errors import InputError
 from edgevit.kernels import CROP, LONGEST_SQUARE, PREPROCESS
@@ -16,7 +16,7 @@ from ..frame import Frame
 from .track_crop import Box, Square, box_in_frame, clipped, square_around
 from .track_filter import Answer, CorrelationFilter, FilterPlan
 from .track_habit import Habit
-from .track_life import Life, TrackState, Tuning
+from .track_life import Life, TrackState, Tuning, likelihood
 from .track_net import Look, TrackNet
 
 OPERATIONS = {"preprocess": PREPROCESS, "crop": CROP}
@@ -66,7 +66,7 @@ class Target:
         """Look for the target in the next frame; ``cut`` is whether the camera shows another scene than before."""
         if frame.size_hw != self._size_hw:
             self._resized(frame.size_hw)
-        looks = [self._net.look(frame, square, self._state) for square in self._squares(frame, cut=cut)]
+        looks = [self._looked(frame, square) for square in self._squares(frame, cut=cut)]
         best = max(looks, key=lambda look: look.certainty)
         own = self._at_own_size(best)
         moved, certainty = self._moved(best)
@@ -76,6 +76,12 @@ class Target:
                 self._learn(best)
         state = self._life.next(certainty, at_edge=self._at_edge(frame.size_hw))
         return Step(self.box_xywh, certainty, state)
+
+    def _looked(self, frame: Frame, square: Square) -> Look:
+        """Ask the net; the more its box differs from what the target was like, the less it is believed."""
+        look = self._net.look(frame, square, self._state)
+        w, h = self._habit.undone(box_in_frame(look.square, look.box_cxcywh))[2:]
+        return replace(look, certainty=look.certainty * likelihood((w, h), self.box_xywh[2:], self._tuning.strain))
 
     def _squares(self, frame: Frame, *, cut: bool) -> list[Square]:
         """Say where to look in this frame."""

@@ -6,6 +6,7 @@ better than what was enough before, or a look-alike is taken for the target.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import Literal
 
@@ -23,7 +24,8 @@ class Tuning:
     the share of a new size that is taken, ``agree`` how far apart net and filter may be, in target sides, to be
     averaged, and ``filter`` the filter's share of that average. ``width``, ``rate``, ``kept`` and ``noise`` are the
     filter's own (``track_filter.py``), ``sharp`` the sharpness from which it is believed without the net. ``habit`` is
-    the share of what the net's box was off in the first frame that is undone in the others (``track_habit.py``).
+    the share of what the net's box was off in the first frame that is undone in the others (``track_habit.py``), and
+    ``strain`` how much less a box is believed that changed its size or shape (``likelihood``).
     """
 
     sure: float = 0.5
@@ -39,12 +41,25 @@ class Tuning:
     kept: float = 0.3
     noise: float = 0.01
     habit: float = 0.0
+    strain: float = 0.0
 
     @classmethod
     def of(cls, spec: TrackSpec) -> Tuning:
         """Read the numbers of a bundle; names that are not known here belong to another version."""
         known = {f.name for f in fields(cls)}
         return cls(**{name: value for name, value in spec.tuning if name in known})
+
+
+def likelihood(found_wh: tuple[float, float], last_wh: tuple[float, float], strain: float) -> float:
+    """Return by how much to believe a box, 0..1, that has these sides after those (Li et al., arXiv:1802.02611).
+
+    Nothing grows threefold from frame to frame; what seems to is mostly something else.
+    """
+    if strain <= 0 or min(*found_wh, *last_wh) <= 0:
+        return 1.0
+    size = abs(math.log(found_wh[0] * found_wh[1] / (last_wh[0] * last_wh[1]))) / 2
+    shape = abs(math.log(found_wh[0] / found_wh[1] * last_wh[1] / last_wh[0]))
+    return math.exp(-strain * (math.exp(min(size + shape, 10.0)) - 1))
 
 
 class Life:

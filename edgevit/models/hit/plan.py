@@ -18,6 +18,7 @@ _TUNING = (
     ("patience", 4.0),
     ("habit", 0.7),
     ("sharp", 1e4),
+    ("strain", 0.4),
 )
 """What the runtime does beside ``hit_nano``, where it is not its default (``runtime/tasks/track_life.py``).
 
