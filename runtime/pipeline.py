@@ -154,9 +154,7 @@ class Pipeline:
         self._pace.stop()
         for handover in self._handovers:
             handover.stop()
-        for source in self._sources:
-            if close := getattr(source, "close", None):
-                close()
+        self._close_sources()
 
     def __enter__(self) -> Pipeline:
         if self._state != "new":
@@ -173,9 +171,10 @@ class Pipeline:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None or self._crew.alive():
+        if self._state == "running":
             self.stop()
         self._join()
+        self._close_sources()
 
     # ---- the threads
 
@@ -210,7 +209,8 @@ class Pipeline:
                 elif not self._deliver(job):
                     return
         except Finished:
-            pass
+            if last and self._state == "running":
+                self._state = "ended"
         finally:
             self._finish_outlets() if last else self._handovers[number + 1].finish()
 
@@ -245,6 +245,11 @@ class Pipeline:
         with self._lock:
             self.fault = self.fault or exc
         self.stop("failed")
+
+    def _close_sources(self) -> None:
+        for source in self._sources:
+            if close := getattr(source, "close", None):
+                close()
 
     def _finish_outlets(self) -> None:
         for outlet in self._outlets:

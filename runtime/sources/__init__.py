@@ -3,5 +3,6 @@
 from .opening import KINDS as KINDS
 from .opening import VIDEO_SUFFIXES as VIDEO_SUFFIXES
 from .opening import open_source as open_source
+from .opening import open_sources as open_sources
 from .protocol import OnError as OnError
 from .protocol import Source as Source
