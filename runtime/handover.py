@@ -70,6 +70,12 @@ class Handover(Generic[Item]):
                 if not self._given.wait(None if ends is None else ends - time.monotonic()) and ends is not None:
                     raise TimeoutError
 
+    def wait(self) -> None:
+        """Wait until there is something to take, or never will be."""
+        with self._lock:
+            while not self._stopped and self._open and not any(self._lanes):
+                self._given.wait()
+
     def finish(self, lane: int = 0) -> None:
         """Say that this lane's giver will give no more."""
         with self._lock:

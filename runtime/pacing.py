@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Sequence
 
 _REMEMBERED = 16
+_WORTH_WAKING_S = 0.001
 
 
 class Pace:
@@ -26,7 +27,8 @@ class Pace:
         self._times_s: list[deque[float]] = [deque(maxlen=_REMEMBERED) for _ in stages]
         self._began_s: list[float | None] = [None] * len(stages)
         self._inside = [0] * len(stages)
-        self._paused = self._stopped = self._waiting = False
+        self._paused = self._stopped = False
+        self._wakes_s = 0.0
         self._changed = threading.Condition()
 
     @property
@@ -37,10 +39,10 @@ class Pace:
     def wait(self) -> None:
         """Wait until the next frame should be taken."""
         with self._changed:
-            self._waiting = True
             while not self._stopped and (rest := self._rest_s()) > 0:
+                self._wakes_s = time.monotonic() + rest
                 self._changed.wait(None if self._paused else rest)
-            self._waiting = False
+            self._wakes_s = 0.0
 
     def admitted(self) -> None:
         """Say that a frame was taken in."""
@@ -63,7 +65,8 @@ class Pace:
             self._times_s[stage].append(took_s)
             self._began_s[stage] = None
             self._inside[stage] -= 1
-            if self._waiting and stage:
+            # Waking a thread costs more than all else here, so it is done only for who would wake too late.
+            if self._wakes_s and time.monotonic() + self._rest_s() < self._wakes_s - _WORTH_WAKING_S:
                 self._changed.notify()
         return took_s * 1e3
 

@@ -216,6 +216,7 @@ class Pipeline:
 
     def _next_frame(self) -> Job:
         """Take the next frame that is worth its answer."""
+        self._handovers[0].wait()  # first, since by then the stages are mostly free, and one waking is saved
         self._pace.wait()
         while True:
             job = self._handovers[0].take()

@@ -38,6 +38,7 @@ class Video:
     live = False
 
     def __init__(self, path: str, *, on_error: OnError, open_reel: Callable[[str], Reel] | None = None) -> None:
+        self.name = path
         self.faults: list[str] = []
         self._path = path
         self._on_error = on_error
