@@ -75,7 +75,7 @@ def opened(source: str | os.PathLike[str] | Source | Sequence[Source]) -> tuple[
     """Open what was named, or take what is open."""
     if isinstance(source, (str, os.PathLike)):
         return open_sources(source)
-    return tuple(source) if isinstance(source, Sequence) else (source,)
+    return tuple(source) if isinstance(source, (list, tuple)) else (source,)  # type: ignore[return-value]
 
 
 def model_of(session: Any, box_xywh: Box | None, sources: int) -> Model:

@@ -136,7 +136,9 @@ def test_the_page_on_running_live_does_what_it_says(tmp_path: Path, monkeypatch:
     from edgevit.weights import bundle_path
 
     monkeypatch.chdir(tmp_path)
-    Path("shapes").symlink_to(bundle_path("shvit_shapes"))
+    shipped = bundle_path("shvit_shapes")
+    assert shipped is not None
+    Path("shapes").symlink_to(shipped)
     assert run(REALTIME, {"__name__": "realtime"}, name="docs/realtime.md") == 3
 
 

@@ -166,7 +166,8 @@ def test_a_minute_says_when_the_machine_got_slower(monkeypatch: pytest.MonkeyPat
     ]
     last = told[-1]
     assert last is not None
-    assert (last.answers, last.fps, last.temperature_c) == (400, pytest.approx(400 / 60), 71.5)
+    assert (last.answers, last.temperature_c) == (400, 71.5)
+    assert last.fps == pytest.approx(400 / 60)
     assert isinstance(last.age, Spread)
     assert last.age.p50_ms == pytest.approx(43, rel=0.02)
     assert "1500 MHz, 72 °C; throttling" in str(last)

@@ -28,6 +28,8 @@ from edgevit.runtime.ledger import Ledger, SourceCount
 from edgevit.runtime.ledger_report import SOURCE_HEADS, STAGE_HEADS
 from edgevit.runtime.pipeline import Pipeline
 from edgevit.runtime.plan import Plan
+from edgevit.runtime.sources import freshest
+from edgevit.runtime.sources.freshest import Freshest
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -352,6 +354,33 @@ def test_a_loop_sees_the_answers_and_then_the_fault(live: bool) -> None:
 def test_a_plan_that_cannot_be_is_refused(wrong: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         Plan(**wrong)
+
+
+# ---- the newest frame for a plain loop
+
+
+def test_a_slow_loop_over_a_live_source_gets_the_newest_frames() -> None:
+    source = Freshest(Paced(60, every_s=A))
+    seen = []
+    for frame in source:
+        seen.append(frame.index)
+        time.sleep(5 * A)
+    assert seen == sorted(set(seen))
+    assert seen[-1] == 59
+    assert len(seen) + source.dropped == 60
+    assert source.dropped > 10
+
+
+def test_a_loop_over_the_newest_hears_of_the_fault_and_can_be_left() -> None:
+    broken = Paced(3)
+    broken.raises = InputError("the cable is out")
+    with pytest.raises(InputError, match="the cable is out"):
+        list(Freshest(broken))
+    endless = Paced(100_000, every_s=A)
+    assert len(list(itertools.islice(Freshest(endless), 3))) == 3
+    assert endless.closed.wait(10)
+    waiting = Paced(3, live=False)
+    assert freshest(waiting) is waiting
 
 
 # ---- the ledger
