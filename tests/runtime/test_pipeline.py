@@ -114,13 +114,12 @@ def test_stages_overlap() -> None:
 
 def test_several_sources_take_turns() -> None:
     """One that comes five times as fast does not keep the other from the engine."""
-    fast, slow, sink = Paced(200, every_s=A / 5, name="fast"), Paced(40, every_s=A, name="slow"), Kept()
-    report = Pipeline(Waits(4 * A), [fast, slow], [sink]).run()
+    fast, slow = Paced(10**6, every_s=A / 5, name="fast"), Paced(10**6, every_s=A, name="slow")
+    report = Pipeline(Waits(4 * A), [fast, slow], [Kept()], plan=Plan(limit=20)).run()
     first, second = report.sources
     assert (first.name, second.name) == ("fast", "slow")
-    assert first.captured == first.answered + first.dropped == 200
-    assert second.captured == second.answered + second.dropped == 40
-    assert second.answered >= first.answered * 0.6
+    assert first.answered + second.answered == 20
+    assert min(first.answered, second.answered) >= 8
     assert first.disordered == second.disordered == 0
 
 
@@ -142,7 +141,7 @@ def test_some_seconds_end_it_too() -> None:
 
 def test_a_rate_limit_answers_fewer_and_of_a_file_all() -> None:
     live = Pipeline(Waits(0), Paced(100, every_s=A), plan=Plan(max_fps=50)).run()
-    assert live.sources[0].dropped > 20
+    assert live.answered <= live.seconds * 50 + 2
     waiting = Pipeline(Waits(0), Paced(8, live=False), plan=Plan(max_fps=100)).run()
     assert waiting.answered == 8
     assert waiting.seconds > 7 / 100, "seven gaps of a hundredth of a second"
@@ -182,7 +181,6 @@ def test_a_deadline_skips_what_is_old_and_logs_each_switch() -> None:
     assert report.sources[0].late >= 25
     assert report.sources[0].answered + report.sources[0].late == 90
     assert sink.indices[-1] == 89
-    assert len(events) == 1
     assert "late frames are skipped" in events[0]
     assert list(report.events) == events
 
