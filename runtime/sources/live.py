@@ -41,15 +41,14 @@ class Live:
         self.faults: deque[str] = deque(maxlen=_REMEMBERED)
         self.reconnects = 0
         self._open_feed, self._retries = open_feed, retries
-        self._closed = threading.Event()
+        self._closed, self._lock = threading.Event(), threading.Lock()
         self._feed: Feed | None = open_feed()
 
     def __iter__(self) -> Iterator[Frame]:
         index = tries = 0
         while not self._closed.is_set():
             try:
-                feed = self._feed or self._open_feed()
-                self._feed = None
+                feed = self._first() or self._open_feed()
                 try:
                     for frame in feed.frames(index):
                         self.reconnects += tries > 0
@@ -69,6 +68,12 @@ class Live:
 
     def close(self) -> None:
         self._closed.set()
-        feed, self._feed = self._feed, None
+        feed = self._first()
         if feed is not None:  # nobody has begun to read it
             feed.close()
+
+    def _first(self) -> Feed | None:
+        """Take the connection that was made at once; of a loop and a ``close`` in another thread only one gets it."""
+        with self._lock:
+            feed, self._feed = self._feed, None
+        return feed

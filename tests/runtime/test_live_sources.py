@@ -205,6 +205,33 @@ def test_a_run_can_be_ended_while_a_stream_is_silent() -> None:
     assert report.sources[0].answered > 0
 
 
+class Still:
+    """Be a connection that only knows whether it is held."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    def frames(self, index: int) -> Any:
+        while True:
+            yield Frame(np.zeros((2, 2, 3), np.uint8), "rgb", time.monotonic_ns(), index)
+            index += 1
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_connection_is_closed_once_whether_it_was_read_or_not(begun: bool) -> None:
+    feed = Still()
+    source = live.Live("still", lambda: feed)
+    if begun:
+        assert next(iter(source)).index == 0
+    source.close()
+    source.close()
+    assert list(source) == []
+    assert feed.closed == 1
+
+
 # ---- the grammar
 
 
