@@ -23,8 +23,10 @@ class Deadline:
         self._last_late_s = self._last_taken_s = time.monotonic()
 
     def allows(self, age_ms: float, expected_ms: float) -> bool:
-        """Tell whether a frame of that age is worth its answer."""
+        """Tell whether a frame of that age is worth its answer; before the stages are known, every one is."""
         now = time.monotonic()
+        if not expected_ms:
+            return self._taken(now)
         late = age_ms + expected_ms > self._limit_ms
         if expected_ms > self._limit_ms:
             self._switch(

@@ -21,8 +21,9 @@ from edgevit.errors import EdgevitError, UsageError
 
 from .crew import Crew
 from .deadline import Deadline
-from .frame import Frame, Pixels, frame_of
+from .frame import Frame, Pixels
 from .handover import Finished, Handover
+from .intake import Intake, is_live
 from .ledger import Ledger, SourceCount
 from .ledger_report import LedgerReport
 from .outlets import Call, Outlet, named
@@ -61,11 +62,11 @@ class Pipeline:
         color: str | None = None,
     ) -> None:
         self._plan = plan or Plan()
-        self._sources: tuple[Any, ...] = tuple(sources) if isinstance(sources, (list, tuple)) else (sources,)
-        live = any(getattr(source, "live", False) for source in self._sources)
+        feeds: tuple[Any, ...] = tuple(sources) if isinstance(sources, (list, tuple)) else (sources,)
+        live = any(map(is_live, feeds))
         self.policy = self._plan.policy_for(live=live)
         self._hurry = live and self.policy == "newest"
-        self._stages, self._color, self._on_event = stages_of(model), color, on_event
+        self._stages, self._on_event = stages_of(model), on_event
         self.events: deque[str] = deque(maxlen=200)
         self.stopped = ""
         self.fault: BaseException | None = None
@@ -74,10 +75,8 @@ class Pipeline:
         latency_ms = self._plan.max_latency_ms
         self._deadline = None if latency_ms is None else Deadline(latency_ms, self._log)
         depth = 1 if self._hurry else _WAITING
-        self._handovers: list[Handover[Job]] = [
-            Handover(depth, len(self._sources)),
-            *(Handover(depth) for _ in names[1:]),
-        ]
+        self._intake = Intake(feeds, hurry=self._hurry, depth=depth, color=color)
+        self._handovers: list[Handover[Job]] = [Handover(depth) for _ in names[1:]]
         all_sinks = [*sinks, *([Call(on_result)] if on_result else [])]
         kept = [
             Outlet(sink, name, newest=self._hurry, depth=_WAITING_SINK if self._hurry else _WAITING)
@@ -85,7 +84,7 @@ class Pipeline:
         ]
         self._outlets = kept
         self._results: Handover[Job] | None = None
-        self.ledger = Ledger([_count_of(s, n) for n, s in enumerate(self._sources)], names, [o.name for o in kept])
+        self.ledger = Ledger([_count_of(s, n) for n, s in enumerate(feeds)], names, [o.name for o in kept])
         self._crew = Crew(self._fail)
         self._lock = threading.Lock()
         self._answers = 0
@@ -154,7 +153,7 @@ class Pipeline:
         self._pace.stop()
         for handover in self._handovers:
             handover.stop()
-        self._close_sources()
+        self._intake.stop()
 
     def __enter__(self) -> Pipeline:
         if self._state != "new":
@@ -164,8 +163,8 @@ class Pipeline:
             self._crew.begin(stage.name, partial(self._work, number))
         for outlet in self._outlets:
             self._crew.begin(f"output {outlet.name}", partial(outlet.work, self.ledger))
-        for lane in range(len(self._sources)):
-            self._crew.begin(f"capture {lane}", partial(self._capture, lane), leave=True)
+        for lane in range(len(self._intake.sources)):
+            self._crew.begin(f"capture {lane}", partial(self._intake.read, lane, self.ledger), leave=True)
         return self
 
     def __exit__(
@@ -174,57 +173,32 @@ class Pipeline:
         if self._state == "running":
             self.stop()
         self._join()
-        self._close_sources()
+        self._intake.close()
 
     # ---- the threads
-
-    def _capture(self, lane: int) -> None:
-        source, inbox = self._sources[lane], self._handovers[0]
-        live = getattr(source, "live", False)
-        try:
-            for index, picture in enumerate(source):
-                frame = frame_of(picture, self._color, index=index)
-                now_ns = time.monotonic_ns()
-                job = Job(frame, min(frame.captured_ns, now_ns) if live else now_ns, lane)
-                self.ledger.captured(lane, (now_ns - job.born_ns) / 1e6)
-                if not (live and self._hurry):
-                    inbox.give(job, lane)
-                elif inbox.give_newest(job, lane) is not None:
-                    self.ledger.dropped(lane)
-        finally:
-            inbox.finish(lane)
 
     def _work(self, number: int) -> None:
         stage, last = self._stages[number], number + 1 == len(self._stages)
         try:
             while True:
-                job = self._next_frame() if number == 0 else self._handovers[number].take()
+                if number:
+                    job = self._handovers[number - 1].take()
+                else:
+                    job = self._intake.next(self.ledger, self._pace, self._deadline)
                 self._pace.began(number)
                 job.value = stage.run(job)
                 spent_ms = self._pace.ended(number)
                 job.spent_ms[stage.name] = spent_ms
                 self.ledger.passed(stage.name, (time.monotonic_ns() - job.born_ns) / 1e6, spent_ms)
                 if not last:
-                    self._handovers[number + 1].give(job)
+                    self._handovers[number].give(job)
                 elif not self._deliver(job):
                     return
         except Finished:
             if last and self._state == "running":
                 self._state = "ended"
         finally:
-            self._finish_outlets() if last else self._handovers[number + 1].finish()
-
-    def _next_frame(self) -> Job:
-        """Take the next frame that is worth its answer."""
-        self._handovers[0].wait()  # first, since by then the stages are mostly free, and one waking is saved
-        self._pace.wait()
-        while True:
-            job = self._handovers[0].take()
-            age_ms = (time.monotonic_ns() - job.born_ns) / 1e6
-            if self._deadline is None or self._deadline.allows(age_ms, self._pace.expected_ms()):
-                self._pace.admitted()
-                return job
-            self.ledger.dropped(job.lane, late=True)
+            self._finish_outlets() if last else self._handovers[number].finish()
 
     def _deliver(self, job: Job) -> bool:
         """Hand an answer to all who want it; False after the last that is wanted."""
@@ -246,11 +220,6 @@ class Pipeline:
         with self._lock:
             self.fault = self.fault or exc
         self.stop("failed")
-
-    def _close_sources(self) -> None:
-        for source in self._sources:
-            if close := getattr(source, "close", None):
-                close()
 
     def _finish_outlets(self) -> None:
         for outlet in self._outlets:
