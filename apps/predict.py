@@ -18,7 +18,7 @@ from edgevit.runtime import load
 from edgevit.runtime.frame import Frame
 from edgevit.runtime.results import Result
 from edgevit.runtime.sinks import Fan, Sink, open_sink
-from edgevit.runtime.sources import Source, open_source
+from edgevit.runtime.sources import Source, freshest, open_source
 
 Model = Callable[[Frame], Result]
 Progress = Callable[[int, "int | None", Result], None]
@@ -77,7 +77,9 @@ def predict(
             source = stack.enter_context(closing(open_source(source, on_error=on_error)))
         session = model if callable(model) else stack.enter_context(load(model))
         sinks = _open_sinks(stack, save, json)
-        return _run(session, source, Fan(sinks), _Plan(topk, limit, progress, tuple(sink.place for sink in sinks)))
+        return _run(
+            session, freshest(source), Fan(sinks), _Plan(topk, limit, progress, tuple(sink.place for sink in sinks))
+        )
 
 
 @dataclass(frozen=True)

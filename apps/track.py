@@ -19,7 +19,7 @@ from edgevit.errors import InputError, UsageError
 from edgevit.runtime import Frame, Tracks, TrackSession, load
 from edgevit.runtime.pointing import box_at
 from edgevit.runtime.sinks import Fan, Sink, open_sink
-from edgevit.runtime.sources import Source, open_source
+from edgevit.runtime.sources import Source, freshest, open_source
 from edgevit.runtime.track_clips import box_in_name
 
 Box = tuple[float, float, float, float]
@@ -100,7 +100,7 @@ def track(
             stack.callback(screen.close)
         if own:
             stack.callback(_forget, session, session.ids)
-        stopped = loop.run(source, limit)
+        stopped = loop.run(freshest(source), limit)
         faults = tuple(source.faults)
     return Summary(
         loop.done,

@@ -15,6 +15,8 @@ from .engines import Engine, Tensor, run_batch
 from .frame import Frame, frame_of
 from .opened import Frames, Opened, opened_frames
 from .results import Classification, Speed
+from .stages import Job, Stage
+from .streaming import streamed
 from .tasks import TASKS
 
 
@@ -60,14 +62,32 @@ class Session(Opened[Engine]):
         with self._turn:
             return run_batch(self._open(), self._graph, batch)
 
-    def stream(self, source: Frames, *, color: str | None = None) -> Iterator[Classification]:
-        """Answer for every frame of a source (a URI, a Source, or any frames), in order.
+    def stages(self) -> tuple[Stage, ...]:
+        """Split the answer for ``pipeline.py``, which gives each stage a thread."""
+        return (
+            Stage("preprocess", lambda job: self.prepare(job.frame)),
+            Stage("inference", lambda job: self.infer(job.value)),
+            Stage("postprocess", self._finished),
+        )
 
-        ``color`` is for bare arrays alone; frames say theirs.
+    def stream(
+        self, source: Frames, *, color: str | None = None, policy: str | None = None
+    ) -> Iterator[Classification]:
+        """Answer for the frames of a source (a URI, a Source, or any frames).
+
+        Of what is not live, every frame, in order, one after the other in the caller's thread. A live source gets
+        threads, and the newest frame wins, unless ``policy`` is ``every``. ``color`` is for bare arrays alone.
         """
         with opened_frames(source) as pictures:
-            for picture in pictures:
-                yield self(picture, color=color)
+            yield from streamed(self, pictures, color, policy)
+
+    def _finished(self, job: Job) -> Classification:
+        began = time.perf_counter_ns()
+        decoded = self._task.decode(job.value[0], self.manifest)
+        spent = job.spent_ms
+        speed = Speed(spent["preprocess"], spent["inference"], (time.perf_counter_ns() - began) / 1e6)
+        result: Classification = self._task.result(decoded, job.frame, speed, self.manifest)
+        return result
 
     def warmup(self, count: int = 3) -> None:
         """Run on grey pictures, so that the first real frame is not the slow one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from .opened import Frames, Opened, opened_frames
 from .pointing import box_at
 from .results import Speed
 from .scene_cuts import SceneCuts
+from .streaming import streamed
 from .tasks.track import Step, Target
 from .tasks.track_crop import Box
 from .tasks.track_net import TrackNet
@@ -86,24 +87,31 @@ class TrackSession(Opened[TrackNet]):
         box_xyxy: Sequence[float] | None = None,
         *,
         color: str | None = None,
+        policy: str | None = None,
     ) -> Iterator[Tracks]:
-        """Answer for every frame of a source (a URI, a Source, or any frames), in order.
+        """Answer for the frames of a source (a URI, a Source, or any frames): of a live one for the newest.
 
         With ``box_xyxy`` the first frame starts a target, and its answer is that box; without it, what was started
-        before is followed.
+        before is followed. ``policy`` is as in ``Session.stream``.
         """
         if box_xyxy is None and not self._targets:
             raise UsageError(
                 "There is nothing to follow. Type: session.stream(source, box_xyxy=(left, top, right, bottom))"
             )
         with opened_frames(source) as pictures:
-            for picture in pictures:
-                if box_xyxy is not None:
-                    track = self.start(picture, box_xyxy, color=color)
-                    yield Tracks((track,), track.frame)
-                    box_xyxy = None
-                else:
-                    yield self(picture, color=color)
+            yield from streamed(self if box_xyxy is None else self.starting(box_xyxy), pictures, color, policy)
+
+    def starting(self, box_xyxy: Sequence[float]) -> Callable[..., Tracks]:
+        """Return what answers for frames as the session does, but starts a target in this box of the first one."""
+        waiting = [box_xyxy]
+
+        def answer(picture: Frame | Any, *, color: str | None = None) -> Tracks:
+            if not waiting:
+                return self(picture, color=color)
+            track = self.start(picture, waiting.pop(), color=color)
+            return Tracks((track,), track.frame)
+
+        return answer
 
     def warmup(self, count: int = 3) -> None:
         """Run on grey pictures, so that the first real frame is not the slow one. No target is touched."""

@@ -18,6 +18,7 @@ import pytest
 from edgevit.cli import VERBS, main, parser_of
 
 README = law.ROOT.joinpath("README.md").read_text(encoding="utf-8")
+REALTIME = law.ROOT.joinpath("docs/realtime.md").read_text(encoding="utf-8")
 TRACKING = law.ROOT.joinpath("docs/tracking.md").read_text(encoding="utf-8")
 
 _NOT_RUN = r"(?:<!-- not run: (?P<reason>[^>]+?) -->\s*)?"
@@ -125,6 +126,18 @@ def test_the_page_on_tracking_does_what_it_says(tmp_path: Path, monkeypatch: pyt
     assert run(TRACKING, {"__name__": "tracking"}, name="docs/tracking.md") == 3
 
 
+def test_the_page_on_running_live_does_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shipped bundle stands where the reader's export would."""
+    pytest.importorskip("onnxruntime")
+    from edgevit.weights import bundle_path
+
+    monkeypatch.chdir(tmp_path)
+    shipped = bundle_path("shvit_shapes")
+    assert shipped is not None
+    Path("shapes").symlink_to(shipped)
+    assert run(REALTIME, {"__name__": "realtime"}, name="docs/realtime.md") == 3
+
+
 def test_the_page_on_tracking_names_every_number_with_its_default() -> None:
     from dataclasses import asdict
 
@@ -141,7 +154,9 @@ def test_the_readme_shows_the_two_commands() -> None:
 _LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 
 
-@pytest.mark.parametrize("link", [*_LINK.findall(README), *(f"docs/{link}" for link in _LINK.findall(TRACKING))])
+@pytest.mark.parametrize(
+    "link", [*_LINK.findall(README), *(f"docs/{link}" for link in _LINK.findall(TRACKING + REALTIME))]
+)
 def test_a_link_to_a_file_leads_to_one(link: str) -> None:
     assert law.ROOT.joinpath(link).exists()
 

@@ -28,6 +28,7 @@ _LINES = {
     "matrix": "prove a table of models, formats and precisions",
     "predict": "run a bundle on pictures or a video",
     "track": "follow a target through a video",
+    "run": "run a bundle live: cameras, streams, files; with a ledger of ages",
     "val": "measure a bundle's accuracy on a folder of pictures",
     "build": "build on the device what TensorRT needs there",
     "bench": "measure a bundle's speed and memory on this machine",
@@ -37,7 +38,7 @@ _LINES = {
 
 VERBS = Registry("verb", {name: f"edgevit.cli.{name}" for name in _LINES}, ask="edgevit --help")
 
-_STREAMING = ("predict", "track")
+_STREAMING = ("predict", "track", "run")
 """Verbs that answer with JSON lines: an error among them would be taken for a result."""
 
 _ENVIRONMENT = 3

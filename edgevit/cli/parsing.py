@@ -84,6 +84,23 @@ def duration(text: str) -> float:
     return seconds
 
 
+def latency(text: str) -> float:
+    """Read ``80ms`` or ``0.5s`` as milliseconds."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s)", text.strip().lower())
+    milliseconds = float(match[1]) * (1000 if match[2] == "s" else 1) if match else 0.0
+    if not 0 < milliseconds <= 3_600_000:
+        raise argparse.ArgumentTypeError(f"expected a time such as 80ms or 0.5s, not '{text}'")
+    return milliseconds
+
+
+def positive(text: str) -> float:
+    """Read a number above 0."""
+    value = number(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, not '{text}'")
+    return value
+
+
 def size_hw(values: Sequence[int] | None) -> tuple[int, int] | None:
     """Read ``--imgsz N`` or ``--imgsz H W``."""
     if values is None:

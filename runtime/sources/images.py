@@ -20,7 +20,8 @@ class Pictures:
 
     live = False
 
-    def __init__(self, paths: Sequence[Path], *, on_error: OnError) -> None:
+    def __init__(self, paths: Sequence[Path], *, on_error: OnError, name: str) -> None:
+        self.name = name
         self.total: int | None = len(paths)
         self.faults: list[str] = []
         self._paths = tuple(paths)
@@ -58,7 +59,7 @@ def source_of(place: str, *, on_error: OnError, recursive: bool) -> Source:
         paths = (path,)
     else:
         paths = _matches(place)
-    return Pictures(paths, on_error=on_error)
+    return Pictures(paths, on_error=on_error, name=place)
 
 
 def _matches(pattern: str) -> tuple[Path, ...]:

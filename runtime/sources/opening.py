@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import glob
 import os
+import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from edgevit.errors import InputError, UnsupportedError
+from edgevit.errors import InputError, UnsupportedError, UsageError
 from edgevit.pictures import is_picture_name, no_such_file
 from edgevit.registry import Registry
 
@@ -20,6 +21,10 @@ KINDS = Registry(
         "images": "edgevit.runtime.sources.images",
         "video": "edgevit.runtime.sources.video",
         "synthetic": "edgevit.runtime.sources.synthetic",
+        "network": "edgevit.runtime.sources.network",
+        "camera": "edgevit.runtime.sources.camera",
+        "csi": "edgevit.runtime.sources.csi",
+        "screen": "edgevit.runtime.sources.screen",
     },
     ask="edgevit predict --help",
 )
@@ -32,18 +37,29 @@ VIDEO_SUFFIXES = frozenset({
 })
 # fmt: on
 
+STREAMS = ".streams"
+
 READABLE = (
     "a picture, a folder or a quoted glob of pictures ('holiday/*.jpg'), a video file, file:// in front of any of "
-    "these, synthetic://shapes?count=12 and synthetic://clip?kind=demo"
+    "these, a camera (0, /dev/video0, v4l2://, csi://0), a stream (rtsp://, http://, https://), screen://, "
+    "synthetic://shapes?count=12 and synthetic://clip?kind=demo"
 )
 
-_SCHEMES = ("file", "synthetic")
+_KIND_OF_SCHEME = {
+    "synthetic": "synthetic",
+    **dict.fromkeys(("rtsp", "rtsps", "http", "https"), "network"),
+    "v4l2": "camera",
+    "csi": "csi",
+    "screen": "screen",
+}
+_SCHEMES = ("file", *_KIND_OF_SCHEME)
+_CAMERA = re.compile(r"(\d+|/dev/video\d+)(\?.*)?")
 _VIDEO_MAGIC = ((4, b"ftyp"), (0, b"\x1aE\xdf\xa3"), (0, b"FLV"), (0, b"\x00\x00\x01\xba"), (0, b"OggS"))
 _PICTURE_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
 
 
 def open_source(uri: str | os.PathLike[str], *, on_error: str = "stop", recursive: bool = False) -> Source:
-    """Open an input: a picture, a folder, a glob, a video file, ``file://…`` or ``synthetic://…``.
+    """Open an input: pictures, a video file, a camera, a stream, ``screen://`` or ``synthetic://…``.
 
     What cannot be read ends the source with an InputError; with ``on_error="skip"`` it is passed over and told in the
     source's ``faults``. ``recursive`` looks into a folder's folders too.
@@ -54,20 +70,37 @@ def open_source(uri: str | os.PathLike[str], *, on_error: str = "stop", recursiv
     return source
 
 
+def open_sources(uri: str | os.PathLike[str], *, on_error: str = "stop") -> tuple[Source, ...]:
+    """Open one input, or all that a ``.streams`` file lists: one a line, empty lines and those with # left out."""
+    path = Path(os.fspath(uri)).expanduser()
+    if path.suffix.lower() != STREAMS or not path.is_file():
+        return (open_source(uri, on_error=on_error),)
+    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    places = [line for line in lines if line and not line.startswith("#")]
+    if not places:
+        raise InputError(f"The list {path} names no input. Write one a line, such as rtsp://camera/1 or 0.")
+    opened: list[Source] = []
+    try:
+        for place in places:
+            opened.append(open_source(place, on_error=on_error))
+    except BaseException:
+        for source in opened:
+            source.close()
+        raise
+    return tuple(opened)
+
+
 def kind_of(uri: str) -> tuple[str, str]:
     """Return the kind of an input and the path (or the whole URI) that the kind opens."""
     if not uri:
         raise InputError(f"The input is empty. This version reads {READABLE}.")
-    if uri.isdecimal():
-        raise UnsupportedError(
-            f"'{uri}' would be a camera, which this version does not read. It reads {READABLE}. "
-            f"For a file of that name type: ./{uri}"
-        )
+    if _CAMERA.fullmatch(uri):
+        return "camera", uri
     scheme, colon, _ = uri.partition("://")
     if colon and scheme.lower() != "file":
-        if scheme.lower() != "synthetic":
+        if scheme.lower() not in _KIND_OF_SCHEME:
             raise _unknown_scheme(scheme)
-        return "synthetic", uri
+        return _KIND_OF_SCHEME[scheme.lower()], uri
     path = _path_of_file_uri(uri) if colon else Path(uri).expanduser()
     try:
         return _kind_of_path(path)
@@ -76,6 +109,8 @@ def kind_of(uri: str) -> tuple[str, str]:
 
 
 def _kind_of_path(path: Path) -> tuple[str, str]:
+    if path.suffix.lower() == STREAMS and path.is_file():
+        raise UsageError(f"{path} is a list of inputs, which one loop cannot read. Type: edgevit run BUNDLE {path}")
     if path.is_dir() or (path.exists() and is_picture_name(path)):
         return "images", str(path)
     if path.exists():

@@ -18,7 +18,8 @@ class Source(Protocol):
     ``live`` sources lose what nobody fetches, and stamp frames with ``time.monotonic_ns``. Others wait, and stamp them
     with a clock of their own that starts at 0 with the first frame: a video its presentation time, pictures one a
     second. ``total`` is the number of frames, or None where only the end will tell. ``faults`` holds one sentence for
-    each thing that could not be read and was passed over.
+    each thing that could not be read and was passed over. A ledger calls a source by its ``name`` and counts its
+    ``reconnects``, if it has these.
     """
 
     @property

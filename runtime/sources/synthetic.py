@@ -50,6 +50,7 @@ class Clips:
     live = False
 
     def __init__(self, order: Order) -> None:
+        self.name = f"synthetic://{order.scene}"
         self.faults: tuple[str, ...] = ()
         self._order = order
         asked: dict[str, Any] = {"seed": order.seed, "count": order.count}
@@ -80,6 +81,7 @@ class Renders:
 
     def __init__(self, order: Order) -> None:
         self.total: int | None = order.count
+        self.name = f"synthetic://{order.scene}"
         self.faults: tuple[str, ...] = ()
         self._order = order
         self._scene = SCENES.load(order.scene)

@@ -7,7 +7,7 @@ fault. The road opens the file anew for every loop, so a source can be read twic
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -37,12 +37,14 @@ class Video:
 
     live = False
 
-    def __init__(self, path: str, *, on_error: OnError) -> None:
+    def __init__(self, path: str, *, on_error: OnError, open_reel: Callable[[str], Reel] | None = None) -> None:
+        self.name = path
         self.faults: list[str] = []
         self._path = path
         self._on_error = on_error
         self._closed = False
-        reel = open_reel(path)  # now, so that a file that is no video is told when it is opened
+        self._open_reel = open_reel or _by_first_decoder
+        reel = self._open_reel(path)  # now, so that a file that is no video is told when it is opened
         self.total: int | None = reel.total
         reel.close()
 
@@ -50,7 +52,7 @@ class Video:
         self.faults.clear()
         if self._closed:
             return
-        reel = open_reel(self._path)
+        reel = self._open_reel(self._path)
         count = 0
         try:
             for frame in reel.frames():
@@ -90,7 +92,7 @@ def source_of(place: str, *, on_error: OnError, recursive: bool) -> Source:
     return Video(place, on_error=on_error)
 
 
-def open_reel(path: str) -> Reel:
+def _by_first_decoder(path: str) -> Reel:
     """Open the file with the first of the decoders that is installed."""
     for library, road in _ROADS.items():
         try:

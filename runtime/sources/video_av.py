@@ -1,8 +1,8 @@
 """Decode a video file with PyAV, in the decoder's own pixel format where the kernels read it as it was meant.
 
-Frames of nv12 and yuv420p go on untouched if they are in BT.601 colours of limited range, which is what the kernels
-assume, and of even sides. Others (HD's BT.709, full range, 10 bits, odd sides, turned ones) become RGB here, since
-FFmpeg knows what the file says about them.
+Frames of nv12, yuv420p and yuyv422 go on untouched if they are in BT.601 colours of limited range, which is what the
+kernels assume, and of even sides. Others (HD's BT.709, full range, 10 bits, odd sides, turned ones) become RGB here,
+since FFmpeg knows what the file says about them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from edgevit.errors import InputError
 from ..frame import Frame, PixelFormat, Pixels
 from .images import SECOND_NS
 
-_OWN_FORMATS: dict[str, PixelFormat] = {"yuv420p": "i420", "nv12": "nv12"}
+_OWN_FORMATS: dict[str, PixelFormat] = {"yuv420p": "i420", "nv12": "nv12", "yuyv422": "yuyv"}
 _BT601_MATRICES = frozenset({2, 5, 6})  # unspecified, BT.470 BG, SMPTE 170M, as FFmpeg numbers them
 _LIMITED_RANGES = frozenset({0, 1})
 _USUAL_RATE = Fraction(30)
@@ -88,13 +88,19 @@ class PyavReel:
         return ""
 
 
-def open_reel(path: str) -> PyavReel:
-    """Open a file and find its first video stream; a cover picture in a sound file is none."""
+def open_reel(path: str, name: str = "") -> PyavReel:
+    """Open a file and find its first video stream; a cover picture in a sound file is none.
+
+    With a ``name``, under which it is told of, ``path`` is a URL.
+    """
     try:
-        container = av.open(f"file:{path}")
+        container = av.open(path if name else f"file:{path}")
     except (av.error.FFmpegError, OSError, ValueError) as exc:
         why = exc.args[1] if exc.args[1:] else exc
-        raise InputError(f"The video {path} cannot be opened: it is damaged, cut short, or no video ({why}).") from exc
+        raise InputError(
+            f"The video {name or path} cannot be opened: it is damaged, cut short, or no video ({why})."
+        ) from exc
+    path = name or path
     streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
     if not streams:
         sound = len(container.streams.audio)

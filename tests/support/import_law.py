@@ -92,10 +92,11 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     "tensorrt": ("edgevit.exporters.tensorrt", "edgevit.runtime.engines.tensorrt"),
     "cv2": (
         *("edgevit.decoders", "edgevit.runtime.sources.video_cv", "edgevit.runtime.track_rivals"),
+        "edgevit.runtime.sources.csi_cv",
         *("edgevit.apps.lettering", "edgevit.apps.window"),
     ),
     "PIL": ("edgevit.decoders", "edgevit.apps.lettering", "edgevit.runtime.engines.coreml"),
-    "av": ("edgevit.runtime.sources.video_av", "edgevit.runtime.sinks.video"),
+    "av": ("edgevit.runtime.sources.video_av", "edgevit.runtime.sources.live_av", "edgevit.runtime.sinks.video"),
     "rich": ("edgevit.cli", "edgevit.models.weights"),
     "supervision": ("edgevit.runtime.results",),
 }

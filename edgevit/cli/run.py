@@ -1,0 +1,147 @@
+"""Run a bundle live, on cameras, streams or files: answers, a line of the ledger a second, and its table at the end."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ..registry import door
+from . import console
+from .bundles import find_bundle
+from .parsing import duration, latency, positive, whole
+from .track import box_of
+
+if TYPE_CHECKING:
+    from edgevit.runtime.ledger_report import LedgerReport
+    from edgevit.runtime.sustained import Minute
+
+HELP = """Run a bundle on a camera (0, /dev/video0, csi://0), a stream (rtsp://, http://), screen://, a video, a folder,
+a .streams list of several, or a built-in scene. Of a live source the newest frame is answered, of a file every one.
+Each OUTPUT is a video, a folder or a .jsonl file; --json prints one JSON line a frame, and the ledger as the last one.
+
+  edgevit run shvit_shapes 0
+  edgevit run levit_128s-onnx-fp32 'rtsp://camera/1?timeout=5s' answers.jsonl --max-latency 80ms
+  edgevit run hit_nano 0 --box 312,146,106,96 --for 10m     a line a minute: pace, ages, clock, heat
+  edgevit run shvit_shapes clip.mp4 --own-pace              a file as if it were a camera"""
+
+_INTERRUPTED = 130
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("bundle", metavar="BUNDLE", help="a bundle's folder or .zip, or a model that ships with one")
+    parser.add_argument("source", metavar="SOURCE", help="a camera, a stream, a file, a .streams list")
+    parser.add_argument("outputs", nargs="*", default=[], metavar="OUTPUT", help="a video, a folder or a .jsonl file")
+    parser.add_argument("--policy", choices=("newest", "every"), help="which frames count (default: newest if live)")
+    parser.add_argument(
+        "--max-latency", type=latency, metavar="T", help="skip frames whose answer would be older: 80ms"
+    )
+    parser.add_argument("--max-fps", type=positive, metavar="N", help="answer no more often")
+    parser.add_argument("--for", dest="seconds", type=duration, metavar="T", help="stop after 60s, 10m or 1h")
+    parser.add_argument("--limit", type=whole(1, 10**9), metavar="N", help="stop after N answers")
+    parser.add_argument("--own-pace", action="store_true", help="play a file at its own pace, as if it were a camera")
+    parser.add_argument("--box", type=box_of, metavar="X,Y,W,H", help="a tracker's target in the first frame")
+    parser.add_argument("--engine", metavar="E", help="another engine than the format's own")
+    parser.add_argument("--threads", type=whole(1, 1024), metavar="N", help="threads of the engine")
+    parser.add_argument("--precision", metavar="P", help="what the engine computes in (default: exact fp32)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Answer until it ends."""
+    from .. import load
+
+    path = find_bundle(args.bundle)
+    with ExitStack() as stack:
+        # The input first: a mistyped name should not cost the loading of a model.
+        sources = door("edgevit.apps.run:opened")(args.source)
+        for source in sources:
+            stack.callback(source.close)
+        session = stack.enter_context(load(path, engine=args.engine, threads=args.threads, precision=args.precision))
+        engine = session.engine_description
+        plan = door("edgevit.runtime.plan:Plan")(args.policy, args.max_latency, args.max_fps, args.limit)
+        minutes: list[dict[str, Any]] = []
+        report: LedgerReport = door("edgevit.apps.run:run")(
+            session,
+            sources,
+            save=args.outputs,
+            plan=plan,
+            seconds=args.seconds,
+            box_xywh=args.box,
+            own_pace=args.own_pace,
+            on_result=(lambda result: console.answer(result.to_dict())) if args.json else _change_printer(),
+            on_event=console.note,
+            on_line=None if args.json else _line_printer(),
+            on_minute=_minute_printer(minutes),
+            on_report=_machine_ledger(engine, minutes) if args.json else partial(_show, engine),
+        )
+    for source in sources:
+        for fault in source.faults:
+            console.note(f"told by the source: {fault}")
+    return _INTERRUPTED if report.stopped == "interrupted" else 0
+
+
+def _machine_ledger(engine: str, minutes: list[dict[str, Any]]) -> Callable[[LedgerReport], None]:
+    def show(report: LedgerReport) -> None:
+        console.answer({"ledger": {**report.to_dict(), **({"minutes": minutes} if minutes else {}), "engine": engine}})
+
+    return show
+
+
+def _show(engine: str, report: LedgerReport) -> None:
+    heads = (
+        door("edgevit.runtime.ledger_report:STAGE_HEADS"),
+        door("edgevit.runtime.ledger_report:SOURCE_HEADS"),
+    )
+    console.say("\nHow old frames were, in ms from their capture (of a file: from their reading):")
+    console.table(heads[0], report.stage_rows(), right="-rrrrrr")
+    console.say()
+    console.table(heads[1], report.source_rows(), right="-rrrrrr")
+    why = f"; {report.stopped}" if report.stopped else ""
+    console.note(f"{report.answered} answers in {report.seconds:.1f} s ({engine}){why}.")
+
+
+def _change_printer() -> Callable[[Any], None]:
+    """Print an answer that says something else than its source's last one: thirty lines a second are read by nobody."""
+    from ..pictures import is_picture_name
+
+    last: dict[str, object] = {}
+
+    def show(result: Any) -> None:
+        source, said = result.frame.source, _said(result)
+        place = source.rpartition("/")[0] if is_picture_name(source) else source
+        if last.get(place) != said:
+            last[place] = said
+            console.say(f"{source}#{result.frame.index}: {result}")
+
+    return show
+
+
+def _said(result: Any) -> object:
+    return result.top1 if hasattr(result, "top1") else [(track.id, track.state) for track in result]
+
+
+def _line_printer() -> Callable[[str], None]:
+    """Write the ledger's line over itself on a terminal; elsewhere every tenth one, so that a log stays short."""
+    if sys.stderr.isatty():
+        return lambda line: print(f"\r{line}\x1b[K", end="", file=sys.stderr, flush=True)
+    count = 0
+
+    def show(line: str) -> None:
+        nonlocal count
+        if count % 10 == 0:
+            console.note(line)
+        count += 1
+
+    return show
+
+
+def _minute_printer(kept: list[dict[str, Any]]) -> Callable[[Minute], None]:
+    def show(minute: Minute) -> None:
+        kept.append(minute.to_dict())
+        console.note(str(minute))
+
+    return show

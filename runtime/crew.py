@@ -1,0 +1,62 @@
+"""Start the threads of a run, hear of their faults, and see them off at the end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from .handover import Stopped
+
+_LEAVE_S = 2.0
+"""How long the end waits for those who may be left behind."""
+
+
+class Crew:
+    """Hold threads. ``fail`` hears each fault in the thread that has it; being stopped is none."""
+
+    def __init__(self, fail: Callable[[BaseException], None]) -> None:
+        self._fail = fail
+        self._threads: list[tuple[threading.Thread, bool]] = []
+
+    def begin(self, name: str, work: Callable[[], object], *, leave: bool = False) -> None:
+        """Start one. Those that wait for a device may be left behind: their read ends by its own time limit."""
+
+        def guarded() -> None:
+            try:
+                work()
+            except Stopped:
+                pass
+            except BaseException as exc:
+                self._fail(exc)
+
+        thread = threading.Thread(target=guarded, name=f"edgevit {name}", daemon=True)
+        self._threads.append((thread, leave))
+        thread.start()
+
+    def alive(self, *, leave: bool = True) -> list[str]:
+        """Name those that work still; ``leave`` False names only those that must be waited for."""
+        return [t.name for t, may_stay in self._threads if t.is_alive() and (leave or not may_stay)]
+
+    def look(self, timeout_s: float) -> None:
+        """Wait until one of them ends, or for so long. A signal wakes the main thread."""
+        for thread, _ in self._threads:
+            if thread.is_alive():
+                thread.join(timeout_s)
+                return
+
+    def see_off(self, progress: Callable[[], object], stall_s: float) -> list[str]:
+        """Wait until all have ended; return the names of those who made no progress for so long and were left."""
+        began_s = quiet_s = time.monotonic()
+        last = progress()
+        while self.alive():
+            now_s, seen = time.monotonic(), progress()
+            if seen != last:
+                last, quiet_s = seen, now_s
+            held = self.alive(leave=False)
+            if not held and now_s - began_s > _LEAVE_S:
+                return []
+            if held and now_s - quiet_s > stall_s:
+                return [name.removeprefix("edgevit ") for name in held]
+            self.look(0.02)
+        return []

@@ -1,0 +1,107 @@
+"""Hand things from thread to thread, bounded: a giver waits while it is full, or the oldest makes room for the newest.
+
+Several givers have a lane each and are taken from in turn, so that a fast one does not starve the others.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class Stopped(BaseException):
+    """The handover was stopped: what was in it is gone. It is no fault, so nobody may catch it as one."""
+
+
+class Finished(BaseException):
+    """Every giver has finished and all that they gave was taken."""
+
+
+class Handover(Generic[Item]):
+    """Hold at most ``depth`` things a lane, in order."""
+
+    def __init__(self, depth: int = 1, lanes: int = 1) -> None:
+        self._depth = depth
+        self._lanes: tuple[deque[Item], ...] = tuple(deque() for _ in range(lanes))
+        self._open = set(range(lanes))
+        self._next = 0
+        self._stopped = False
+        self._lock = threading.Lock()
+        self._given = threading.Condition(self._lock)
+        self._taken = threading.Condition(self._lock)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._lanes))
+
+    def give(self, item: Item, lane: int = 0) -> None:
+        """Wait until there is room, and give."""
+        with self._lock:
+            held = self._lanes[lane]
+            while len(held) >= self._depth and not self._stopped:
+                self._taken.wait()
+            self._put(item, lane)
+
+    def give_newest(self, item: Item, lane: int = 0) -> Item | None:
+        """Give at once; where there is no room, the oldest of the lane makes it and is returned."""
+        with self._lock:
+            held = self._lanes[lane]
+            dropped = held.popleft() if len(held) >= self._depth else None
+            self._put(item, lane)
+            return dropped
+
+    def take(self, timeout_s: float | None = None) -> Item:
+        """Wait for a thing and take it, lane after lane in turn; ``TimeoutError`` if none comes in time."""
+        ends = None if timeout_s is None else time.monotonic() + timeout_s
+        with self._lock:
+            while True:
+                if self._stopped:
+                    raise Stopped
+                lane = self._lane_in_turn()
+                if lane is not None:
+                    item = self._lanes[lane].popleft()
+                    self._taken.notify_all() if len(self._lanes) > 1 else self._taken.notify()
+                    return item
+                if not self._open:
+                    raise Finished
+                if not self._given.wait(None if ends is None else ends - time.monotonic()) and ends is not None:
+                    raise TimeoutError
+
+    def wait(self) -> None:
+        """Wait until there is something to take, or never will be."""
+        with self._lock:
+            while not self._stopped and self._open and not any(self._lanes):
+                self._given.wait()
+
+    def finish(self, lane: int = 0) -> None:
+        """Say that this lane's giver will give no more."""
+        with self._lock:
+            self._open.discard(lane)
+            self._given.notify_all()
+
+    def stop(self) -> None:
+        """Wake everybody who waits, on both sides; they get ``Stopped``."""
+        with self._lock:
+            self._stopped = True
+            for held in self._lanes:
+                held.clear()
+            self._given.notify_all()
+            self._taken.notify_all()
+
+    def _put(self, item: Item, lane: int) -> None:
+        if self._stopped:
+            raise Stopped
+        self._lanes[lane].append(item)
+        self._given.notify()
+
+    def _lane_in_turn(self) -> int | None:
+        count = len(self._lanes)
+        for step in range(count):
+            lane = (self._next + step) % count
+            if self._lanes[lane]:
+                self._next = (lane + 1) % count
+                return lane
+        return None

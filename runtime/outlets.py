@@ -1,0 +1,94 @@
+"""Carry answers to one sink each, on a thread of its own: a slow, stuck or broken one is its own trouble alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from .handover import Finished, Handover, Stopped
+from .ledger import Ledger
+from .results import Result
+from .sinks import Sink
+from .stages import Job
+
+
+class Outlet:
+    """Hold what a sink has not taken yet. ``newest`` lets a slow one miss answers; else everybody waits for it."""
+
+    def __init__(self, sink: Sink, name: str, *, newest: bool, depth: int) -> None:
+        self.sink, self.name = sink, name
+        self._jobs: Handover[Job] = Handover(depth)
+        self._newest = newest
+        self._busy_since_s: float | None = None
+
+    def give(self, job: Job) -> bool:
+        """Hand an answer on; False if the sink missed one for it. What was given up takes nothing more."""
+        try:
+            if self._newest:
+                return self._jobs.give_newest(job) is None
+            self._jobs.give(job)
+        except Stopped:
+            pass
+        return True
+
+    def finish(self) -> None:
+        """Let it write what it has, and close."""
+        self._jobs.finish()
+
+    def give_up(self) -> None:
+        """Forget what it has not written."""
+        self._jobs.stop()
+
+    def stuck_s(self) -> float:
+        """Return for how long it has been at the same frame."""
+        since = self._busy_since_s
+        return 0.0 if since is None else time.monotonic() - since
+
+    def work(self, ledger: Ledger) -> None:
+        """Write until there is no more, and close, whatever happens."""
+        try:
+            self._write_all(ledger)
+        finally:
+            self.give_up()
+            self._busy_since_s = time.monotonic()
+            self.sink.close()
+            self._busy_since_s = None
+
+    def _write_all(self, ledger: Ledger) -> None:
+        while True:
+            try:
+                job = self._jobs.take()
+            except (Finished, Stopped):
+                return
+            self._busy_since_s = began_s = time.monotonic()
+            self.sink.write(job.frame, job.value)
+            self._busy_since_s = None
+            now_s = time.monotonic()
+            ledger.passed(self.name, (time.monotonic_ns() - job.born_ns) / 1e6, (now_s - began_s) * 1e3)
+
+
+class Call:
+    """Be a sink that hands each result to a function."""
+
+    place = "callback"
+
+    def __init__(self, function: Callable[[Result], object]) -> None:
+        self._function = function
+
+    def write(self, frame: object, result: Result) -> None:
+        self._function(result)
+
+    def close(self) -> None:
+        pass
+
+
+def named(sinks: Sequence[Sink]) -> list[str]:
+    """Return a name for each sink that no other has."""
+    names: list[str] = []
+    for sink in sinks:
+        name, number = sink.place, 1
+        while name in names:
+            number += 1
+            name = f"{sink.place} ({number})"
+        names.append(name)
+    return names

@@ -1,0 +1,105 @@
+"""Say when the next frame is to be taken: as late as it can be without letting the slowest stage wait.
+
+A frame that is prepared too early only grows old in front of a stage that is busy. So the first stage waits until every
+later one will be free by the time the frame gets there: what it is busy with ends after the shortest of its last times,
+and the way there takes the longest. A rate limit and a pause hold the first stage too.
+"""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+
+_REMEMBERED = 16
+_WORTH_WAKING_S = 0.001
+
+
+class Pace:
+    """Watch the stages of one run. ``just_in_time`` off leaves only the rate limit and the pause."""
+
+    def __init__(self, stages: Sequence[str], *, just_in_time: bool, max_fps: float | None = None) -> None:
+        self._just_in_time = just_in_time
+        self._period_s = 0.0 if max_fps is None else 1 / max_fps
+        self._slot_s = 0.0
+        self._times_s: list[deque[float]] = [deque(maxlen=_REMEMBERED) for _ in stages]
+        self._began_s: list[float | None] = [None] * len(stages)
+        self._inside = [0] * len(stages)
+        self._paused = self._stopped = False
+        self._wakes_s = 0.0
+        self._changed = threading.Condition()
+
+    @property
+    def paused(self) -> bool:
+        """Whether frames are held back."""
+        return self._paused
+
+    def wait(self) -> None:
+        """Wait until the next frame should be taken."""
+        with self._changed:
+            while not self._stopped and (rest := self._rest_s()) > 0:
+                self._wakes_s = time.monotonic() + rest
+                self._changed.wait(None if self._paused else rest)
+            self._wakes_s = 0.0
+
+    def admitted(self) -> None:
+        """Say that a frame was taken in."""
+        now = time.monotonic()
+        with self._changed:
+            self._inside = [count + 1 for count in self._inside]
+            # The slots keep their rhythm; who is late by more than one begins a new one.
+            self._slot_s = (
+                now + self._period_s if now > self._slot_s + self._period_s else self._slot_s + self._period_s
+            )
+
+    def began(self, stage: int) -> None:
+        """Say that a stage has begun with a frame."""
+        self._began_s[stage] = time.monotonic()
+
+    def ended(self, stage: int) -> float:
+        """Say that it is done, and return the milliseconds that it took."""
+        with self._changed:
+            took_s = time.monotonic() - (self._began_s[stage] or 0.0)
+            self._times_s[stage].append(took_s)
+            self._began_s[stage] = None
+            self._inside[stage] -= 1
+            # Waking a thread costs more than all else here, so it is done only for who would wake too late.
+            if self._wakes_s and time.monotonic() + self._rest_s() < self._wakes_s - _WORTH_WAKING_S:
+                self._changed.notify()
+        return took_s * 1e3
+
+    def expected_ms(self) -> float:
+        """Return what all stages together take of late; 0 before the first frame is through."""
+        with self._changed:
+            if not all(self._times_s):
+                return 0.0
+            return 1e3 * sum(statistics.median(times) for times in self._times_s)
+
+    def pause(self, paused: bool = True) -> None:
+        """Hold the next frame back, or no longer."""
+        with self._changed:
+            self._paused = paused
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Let the first stage go, so that it sees that all is over."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def _rest_s(self) -> float:
+        if self._paused:
+            return 1.0
+        now = time.monotonic()
+        rest = self._slot_s - now if self._period_s else 0.0
+        if self._just_in_time and all(self._times_s):
+            way_s = 0.0
+            for stage, times in enumerate(self._times_s):
+                if self._inside[stage]:
+                    begun = self._began_s[stage]
+                    free_s = (now if begun is None else begun) + min(times) * self._inside[stage]
+                    rest = max(rest, free_s - way_s - now)
+                way_s += max(times)
+        return rest

@@ -1,0 +1,262 @@
+"""Carry frames from capture to sinks on threads, bounded everywhere; of a live source the newest frame wins.
+
+Every source has a thread, every stage of the model has one, every sink has one; between them a frame or two can wait.
+``newest``: a live source's frame that nobody has taken gives way to the next one, stages begin just in time, and slow
+sinks miss answers. ``every``: nothing is lost, everybody waits for the slowest. Sources that are not live wait by
+themselves, so they lose nothing under either. A fault of any thread ends the run and is told to the caller; what was
+answered is in the other sinks, which are closed in order.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any
+
+from edgevit.errors import EdgevitError, UsageError
+
+from .crew import Crew
+from .deadline import Deadline
+from .frame import Frame, Pixels
+from .handover import Finished, Handover
+from .intake import Intake, is_live
+from .ledger import Ledger, SourceCount
+from .ledger_report import LedgerReport
+from .outlets import Call, Outlet, named
+from .pacing import Pace
+from .plan import Plan
+from .results import Result
+from .sinks import Sink
+from .stages import Job, Model, stages_of
+
+Feed = Iterable[Frame | Pixels]
+
+_WAITING = 2
+"""Frames that may wait between two stages where every one counts."""
+_WAITING_SINK = 8
+"""Answers that may wait for a sink before it misses the oldest of them."""
+_LOOK_S = 0.1
+_STUCK = "The output {} has been at one frame for {:g} s and is given up. Is its disk full, or its reader gone?"
+
+
+class Pipeline:
+    """Run one model over one source or several. It owns the sources and sinks from now on, and closes them at the end.
+
+    ``on_result`` is called with each answer on a thread of its own, ``on_event`` with what is logged on the thread that
+    logs it. ``color`` is for sources of bare arrays.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        sources: Feed | Sequence[Feed],
+        sinks: Iterable[Sink] = (),
+        *,
+        plan: Plan | None = None,
+        on_result: Callable[[Result], object] | None = None,
+        on_event: Callable[[str], object] | None = None,
+        color: str | None = None,
+    ) -> None:
+        self._plan = plan or Plan()
+        feeds: tuple[Any, ...] = tuple(sources) if isinstance(sources, (list, tuple)) else (sources,)
+        live = any(map(is_live, feeds))
+        self.policy = self._plan.policy_for(live=live)
+        self._hurry = live and self.policy == "newest"
+        self._stages, self._on_event = stages_of(model), on_event
+        self.events: deque[str] = deque(maxlen=200)
+        self.stopped = ""
+        self.fault: BaseException | None = None
+        names = [stage.name for stage in self._stages]
+        self._pace = Pace(names, just_in_time=self._hurry, max_fps=self._plan.max_fps)
+        latency_ms = self._plan.max_latency_ms
+        self._deadline = None if latency_ms is None else Deadline(latency_ms, self._log)
+        depth = 1 if self._hurry else _WAITING
+        self._intake = Intake(feeds, hurry=self._hurry, depth=depth, color=color)
+        self._handovers: list[Handover[Job]] = [Handover(depth) for _ in names[1:]]
+        all_sinks = [*sinks, *([Call(on_result)] if on_result else [])]
+        kept = [
+            Outlet(sink, name, newest=self._hurry, depth=_WAITING_SINK if self._hurry else _WAITING)
+            for sink, name in zip(all_sinks, named(all_sinks), strict=True)
+        ]
+        self._outlets = kept
+        self._results: Handover[Job] | None = None
+        self.ledger = Ledger([_count_of(s, n) for n, s in enumerate(feeds)], names, [o.name for o in kept])
+        self._crew = Crew(self._fail)
+        self._lock = threading.Lock()
+        self._answers = 0
+        self._state = "new"
+
+    # ---- what callers do
+
+    def run(self, tick: Callable[[float], object] | None = None, *, seconds: float | None = None) -> LedgerReport:
+        """Run to the end, or for some seconds, and return the ledger; ``tick`` is called ten times a second.
+
+        Ctrl-C ends it in order, and the report says so. A fault is raised when everything is closed.
+        """
+        began_s = time.monotonic()
+        with self:
+            try:
+                while not self._over():
+                    elapsed_s = time.monotonic() - began_s
+                    if tick is not None:
+                        tick(elapsed_s)
+                    if seconds is not None and elapsed_s >= seconds:
+                        self.stop(f"the {seconds:g} s are over")
+                        break
+                    self._crew.look(_LOOK_S if seconds is None else min(_LOOK_S, seconds - elapsed_s))
+            except KeyboardInterrupt:
+                self.stop("interrupted")
+        self._raise()
+        return self.report()
+
+    def results(self) -> Iterator[Any]:
+        """Yield the model's answers, the newest only where the newest wins; leaving the loop ends the run."""
+        self._results = Handover(1 if self._hurry else _WAITING)
+        with self:
+            try:
+                while True:
+                    try:
+                        job = self._results.take(_LOOK_S)
+                    except TimeoutError:
+                        if self._over():
+                            break
+                    else:
+                        yield job.value
+            except Finished:
+                pass
+            finally:
+                self._results.stop()
+        self._raise()
+
+    def report(self) -> LedgerReport:
+        """Return the ledger as it stands."""
+        return self.ledger.report(tuple(self.events), self.stopped)
+
+    def pause(self) -> None:
+        """Answer no new frame; a live source's frames are dropped meanwhile."""
+        self._pace.pause()
+
+    def resume(self) -> None:
+        """Go on."""
+        self._pace.pause(False)
+
+    def stop(self, why: str = "stopped") -> None:
+        """Take no new frame. What was answered goes to the sinks; from any thread, any number of times."""
+        with self._lock:
+            if self._state == "stopping":
+                return
+            self._state, self.stopped = "stopping", self.stopped or why
+        self._pace.stop()
+        for handover in self._handovers:
+            handover.stop()
+        self._intake.stop()
+
+    def __enter__(self) -> Pipeline:
+        if self._state != "new":
+            raise UsageError("A pipeline runs once; make another one.")
+        self._state = "running"
+        for number, stage in reversed(list(enumerate(self._stages))):
+            self._crew.begin(stage.name, partial(self._work, number))
+        for outlet in self._outlets:
+            self._crew.begin(f"output {outlet.name}", partial(outlet.work, self.ledger))
+        for lane in range(len(self._intake.sources)):
+            self._crew.begin(f"capture {lane}", partial(self._intake.read, lane, self.ledger), leave=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._state == "running":
+            self.stop()
+        self._join()
+        self._intake.close()
+
+    # ---- the threads
+
+    def _work(self, number: int) -> None:
+        stage, last = self._stages[number], number + 1 == len(self._stages)
+        try:
+            while True:
+                if number:
+                    job = self._handovers[number - 1].take()
+                else:
+                    job = self._intake.next(self.ledger, self._pace, self._deadline)
+                self._pace.began(number)
+                job.value = stage.run(job)
+                spent_ms = self._pace.ended(number)
+                job.spent_ms[stage.name] = spent_ms
+                self.ledger.passed(stage.name, (time.monotonic_ns() - job.born_ns) / 1e6, spent_ms)
+                if not last:
+                    self._handovers[number].give(job)
+                elif not self._deliver(job):
+                    return
+        except Finished:
+            if last and self._state == "running":
+                self._state = "ended"
+        finally:
+            self._finish_outlets() if last else self._handovers[number].finish()
+
+    def _deliver(self, job: Job) -> bool:
+        """Hand an answer to all who want it; False after the last that is wanted."""
+        self.ledger.answered(job.lane, job.frame.index)
+        self._answers += 1
+        for outlet in self._outlets:
+            if not outlet.give(job):
+                self.ledger.missed(outlet.name)
+        if self._results is not None:
+            self._results.give_newest(job) if self._hurry else self._results.give(job)
+        if self._plan.limit is not None and self._answers >= self._plan.limit:
+            self.stop("the limit is reached")
+            return False
+        return True
+
+    # ---- the end
+
+    def _fail(self, exc: BaseException) -> None:
+        with self._lock:
+            self.fault = self.fault or exc
+        self.stop("failed")
+
+    def _finish_outlets(self) -> None:
+        for outlet in self._outlets:
+            outlet.finish()
+        if self._results is not None:
+            self._results.finish()
+
+    def _over(self) -> bool:
+        """Tell whether nothing more is to come. A sink that is stuck is a fault."""
+        for outlet in self._outlets:
+            if self.fault is None and outlet.stuck_s() > self._plan.stall_s:
+                outlet.give_up()
+                self._fail(EdgevitError(_STUCK.format(outlet.name, self._plan.stall_s)))
+        return self._state == "stopping" or not self._crew.alive()
+
+    def _join(self) -> None:
+        """Wait for the stages and the sinks; who is stuck is left behind, and told."""
+        left = self._crew.see_off(self.ledger.progress, self._plan.stall_s)
+        if left:
+            for outlet in self._outlets:
+                outlet.give_up()
+            self._log(f"did not end in {self._plan.stall_s:g} s and was left behind: {', '.join(left)}")
+            self.fault = self.fault or EdgevitError(f"{self.events[-1]}.")
+
+    def _raise(self) -> None:
+        if isinstance(self.fault, BrokenPipeError):
+            self.stopped = "the reader of the output went away"
+        elif self.fault is not None:
+            raise self.fault
+
+    def _log(self, words: str) -> None:
+        self.events.append(f"{self.ledger.seconds():.1f} s: {words}")
+        if self._on_event is not None:
+            self._on_event(self.events[-1])
+
+
+def _count_of(source: Any, number: int) -> SourceCount:
+    return SourceCount(
+        str(getattr(source, "name", f"source {number}")), reconnects=lambda: int(getattr(source, "reconnects", 0))
+    )

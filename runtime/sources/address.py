@@ -1,0 +1,96 @@
+"""Read what stands behind the question mark of a live input's URI, and keep passwords out of what is shown.
+
+Of a camera or a screen everything there is ours: ``size=1280x720`` (width x height, as cameras' makers write it),
+``fps``, ``format`` (yuyv422, mjpeg …), ``timeout``, ``retries``. In a network's URL ``transport``, ``timeout`` and
+``retries`` are ours and are taken out; all else belongs to the camera and goes to it as it was typed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from edgevit.errors import InputError
+from edgevit.registry import unknown_name
+
+NETWORK = ("transport", "timeout", "retries")
+DEVICE = ("size", "fps", "format", "timeout", "retries")
+TRANSPORTS = ("tcp", "udp", "http", "https")
+
+_SECONDS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0}
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """Hold what was asked for. ``retries`` None tries again for ever; ``timeout_s`` is how long silence is borne."""
+
+    size_wh: tuple[int, int] | None = None
+    fps: float | None = None
+    format: str = ""
+    transport: str = ""
+    timeout_s: float = 5.0
+    retries: int | None = None
+
+
+def split(uri: str, ours: Iterable[str], *, strict: bool) -> tuple[str, Wishes]:
+    """Return the address and the wishes; ``strict`` refuses a key that is not ours, else it stays in the address."""
+    place, mark, query = uri.partition("?")
+    known, found, rest = tuple(ours), {}, []
+    for part in filter(None, query.split("&")):
+        key, _, value = part.partition("=")
+        if key in known:
+            found[key] = unquote(value)
+        elif strict:
+            raise unknown_name("option of this input", key, known, ask=f"{place}?{known[0]}=…")
+        else:
+            rest.append(part)
+    wishes = Wishes(**dict(_read(key, value) for key, value in found.items()))
+    return (f"{place}{mark}{'&'.join(rest)}" if rest else place), wishes
+
+
+def shown(uri: str) -> str:
+    """Return the URI without its password, for ledgers, results and messages."""
+    try:
+        netloc = urlsplit(uri).netloc
+    except ValueError:
+        return uri
+    login, at, host = netloc.rpartition("@")
+    user, colon, _ = login.partition(":")
+    return uri.replace(netloc, f"{user}:…@{host}", 1) if at and colon else uri
+
+
+def without_login(uri: str, words: str) -> str:
+    """Return a foreign message from which the URI's user and password were taken."""
+    login = urlsplit(uri).netloc.rpartition("@")[0]
+    return words.replace(uri, shown(uri)).replace(login, "…") if login else words
+
+
+def _read(key: str, text: str) -> tuple[str, Any]:
+    if key == "size" and (match := re.fullmatch(r"(\d{2,5})x(\d{2,5})", text.lower())):
+        return "size_wh", (int(match[1]), int(match[2]))
+    if key == "fps" and re.fullmatch(r"\d+(\.\d+)?", text) and 0 < float(text) <= 1000:
+        return "fps", float(text)
+    if key == "format" and re.fullmatch(r"[a-z0-9_]+", text.lower()):
+        return "format", text.lower()
+    if key == "transport" and text.lower() in TRANSPORTS:
+        return "transport", text.lower()
+    if key == "timeout" and (match := re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m)?", text)):
+        seconds = float(match[1]) * _SECONDS[match[2] or ""]
+        if 0 < seconds <= 3600:
+            return "timeout_s", seconds
+    if key == "retries" and text.isdecimal():
+        return "retries", int(text)
+    raise InputError(f"{key}={text} cannot be read. Expected {_EXPECTED[key]}.")
+
+
+_EXPECTED = {
+    "size": "size=1280x720, width and height",
+    "fps": "fps=30, frames a second",
+    "format": "format=mjpeg or another name that the driver has",
+    "transport": f"transport={' or '.join(TRANSPORTS)}",
+    "timeout": "timeout=5s (or ms, m), up to an hour",
+    "retries": "retries=3, a whole number",
+}

@@ -1,0 +1,174 @@
+"""``edgevit run``, typed as a user types it: files, a clip at its own pace, an MJPEG camera, signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import blob_onnx
+import onnx_files
+import pytest
+import red_box
+import tiny_bundles
+from mjpeg_server import Server, sends
+
+from edgevit.cli import main
+from edgevit.runtime.ages import Spread
+from edgevit.runtime.ledger import Ledger, SourceCount
+from edgevit.runtime.sustained import Sustained
+
+pytest.importorskip("onnxruntime")
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("tiny")
+    content = onnx_files.mean_classifier(folder / "source.onnx", scale=4).read_bytes()
+    return str(tiny_bundles.write(folder / "bundle", content=content).path)
+
+
+@pytest.fixture(scope="module")
+def tracker(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(blob_onnx.write(tmp_path_factory.mktemp("tracker") / "blob").path)
+
+
+def test_a_file_is_answered_frame_by_frame_and_the_table_says_so(bundle: str, tmp_path: Path, capsys: Capture) -> None:
+    told = tmp_path / "told.jsonl"
+    assert main(["run", bundle, "synthetic://shapes?count=12", str(told)]) == 0
+    captured = capsys.readouterr()
+    assert [json.loads(line)["index"] for line in told.read_text().splitlines()] == list(range(12))
+    lines = captured.out.splitlines()
+    assert [line.split()[0] for line in lines if line.startswith(("capture", "pre", "inf", "post"))] == [
+        *("capture", "preprocess", "inference", "postprocess")
+    ]
+    assert ["synthetic://shapes", "12", "12", "0", "0", "0"] in [line.split()[:6] for line in lines]
+    assert "12 answers in" in captured.err
+
+
+def test_json_is_one_line_a_frame_and_the_ledger_last(bundle: str, capsys: Capture) -> None:
+    assert main(["run", bundle, "synthetic://shapes?count=30", "--json", "--limit", "5", "--max-fps", "200"]) == 0
+    *answers, last = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [answer["index"] for answer in answers] == list(range(5))
+    ledger = last["ledger"]
+    assert ledger["sources"][0]["answered"] == 5
+    assert ledger["stopped"] == "the limit is reached"
+    assert {"p50_ms", "p95_ms", "p99_ms"} <= set(ledger["stages"]["postprocess"]["age"])
+    assert "ONNX Runtime" in ledger["engine"]
+
+
+def test_a_clip_at_its_own_pace_is_live(bundle: str, capsys: Capture) -> None:
+    words = ["run", bundle, "synthetic://shapes?count=20&fps=100", "--own-pace", "--policy", "newest", "--json"]
+    assert main(words) == 0
+    ledger = json.loads(capsys.readouterr().out.splitlines()[-1])["ledger"]
+    (source,) = ledger["sources"]
+    assert source["captured"] == 20
+    assert source["answered"] + source["dropped"] == 20
+    assert ledger["seconds"] > 0.19
+
+
+def test_a_tracker_starts_from_its_box(tracker: str, tmp_path: Path, capsys: Capture) -> None:
+    album = str(red_box.folder(tmp_path / "album", [red_box.picture(n) for n in range(6)]))
+    assert main(["run", tracker, album, "--box", red_box.FIRST, "--json"]) == 0
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()][:-1]
+    assert [answer["tracks"][0]["state"] for answer in answers] == ["tracking"] * 6
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["{tracker}", "synthetic://clip?count=3"], "What shall be followed? Type: --box"),
+        (["{bundle}", "synthetic://clip?count=3", "--box", "1,2,3,4"], "Leave --box out"),
+        (["{bundle}", "synthetic://clip", "--max-latency", "80"], "expected a time such as 80ms or 0.5s, not '80'"),
+        (["{bundle}", "synthetic://clip", "--max-fps", "0"], "expected a number above 0"),
+        (["{bundle}", "synthetic://clip", "--policy", "oldest"], "invalid choice"),
+        (["{bundle}", "rstp://camera/1"], "Did you mean rtsp://"),
+        (["{bundle}", "http://127.0.0.1:9/x"], "nothing listens at that port"),
+    ],
+)
+def test_what_cannot_be_is_told(words: list[str], sentence: str, bundle: str, tracker: str, capsys: Capture) -> None:
+    assert main(["run", *(word.format(bundle=bundle, tracker=tracker) for word in words)]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_several_sources_are_for_classifiers(bundle: str, tracker: str, tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "two.streams"
+    path.write_text("synthetic://shapes?count=3\nsynthetic://shapes?count=4\n")
+    assert main(["run", bundle, str(path), "--json"]) == 0
+    ledger = json.loads(capsys.readouterr().out.splitlines()[-1])["ledger"]
+    assert [source["answered"] for source in ledger["sources"]] == [3, 4]
+    assert main(["run", tracker, str(path), "--box", "1,1,5,5"]) == 2
+    assert "one source; several were given" in capsys.readouterr().err
+
+
+def test_for_ends_a_camera_and_tells_of_its_last_minute(bundle: str, capsys: Capture) -> None:
+    pytest.importorskip("av")
+    with Server(sends(100_000)) as server:
+        assert main(["run", bundle, server.url, "--for", "1.5s", "--json"]) == 0
+    captured = capsys.readouterr()
+    ledger = json.loads(captured.out.splitlines()[-1])["ledger"]
+    assert ledger["stopped"] == "the 1.5 s are over"
+    assert ledger["sources"][0]["name"] == server.url
+    (minute,) = ledger["minutes"]
+    assert minute["answers"] == ledger["sources"][0]["answered"] > 0
+    assert "0.0 min" in captured.err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_end_a_run_in_order(number: int, code: int, bundle: str, tmp_path: Path) -> None:
+    """Lines that were written are whole, the video can be played, and the ledger is there."""
+    av: Any = pytest.importorskip("av")
+    told, film = tmp_path / "told.jsonl", tmp_path / "film.mp4"
+    with Server(sends(100_000)) as server:
+        words = [sys.executable, "-m", "edgevit", "run", bundle, server.url, str(told), str(film)]
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2000):
+            if told.exists() and told.read_text().count("\n") > 10:
+                break
+            threading.Event().wait(0.02)
+        os.kill(process.pid, number)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    lines = [json.loads(line) for line in told.read_text().splitlines()]
+    assert len(lines) > 10
+    assert "inference" in out
+    with av.open(str(film)) as container:
+        assert sum(1 for _ in container.decode(video=0)) > 5
+
+
+def test_a_minute_says_when_the_machine_got_slower(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, clock = [0.0], [2000.0]
+    monkeypatch.setattr("edgevit.runtime.sustained.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("edgevit.runtime.sustained.clock_mhz", lambda: clock[0])
+    monkeypatch.setattr("edgevit.runtime.sustained.temperature_c", lambda: 71.5)
+    ledger = Ledger([SourceCount("camera")], ["answer"])
+    sustained = Sustained(ledger)
+    told = []
+    for minute, answers in enumerate((600, 600, 598, 400)):
+        clock[0] = 2000.0 if minute < 3 else 1500.0
+        for index in range(answers):
+            ledger.passed("answer", 40.0 + minute, 30.0)
+            ledger.answered(0, index)
+        now[0] = 60.0 * minute + 59
+        assert sustained.look() is None
+        now[0] = 60.0 * minute + 60
+        told.append(sustained.look())
+    assert [minute.throttled if minute else None for minute in told] == [
+        *("", "", ""),
+        "throttling began: the clock was 2000 MHz in the first minute",
+    ]
+    last = told[-1]
+    assert last is not None
+    assert (last.answers, last.temperature_c) == (400, 71.5)
+    assert last.fps == pytest.approx(400 / 60)
+    assert isinstance(last.age, Spread)
+    assert last.age.p50_ms == pytest.approx(43, rel=0.02)
+    assert "1500 MHz, 72 °C; throttling" in str(last)
+    assert sustained.look(last=True) is None
