@@ -13,6 +13,7 @@ from edgevit.pictures import read_picture
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_the_tracker_s_demo_leaves_a_proven_bundle_a_video_and_a_sheet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -27,6 +28,7 @@ def test_the_tracker_s_demo_leaves_a_proven_bundle_a_video_and_a_sheet(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_the_classifier_s_demo_names_what_it_sees(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
