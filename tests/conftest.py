@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Generator
 from typing import Any
@@ -13,6 +14,10 @@ import pytest
 hypothesis.settings.register_profile("anywhere", deadline=None, print_blob=True)
 hypothesis.settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "anywhere")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what runs in the background deaf to Ctrl-C, and its children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _NEAR = ("", "localhost", "0.0.0.0", "::", "::1", "ip6-localhost")
 _calls: list[str] = []

@@ -12,6 +12,8 @@ import pytest
 
 MOST_LINES = 300
 MOST_BYTES = 4 << 20
+LARGE = {"edgevit/weights/hit_nano-onnx-fp32/track/model.onnx": 10 << 20}
+"""The one exception: with it a tracker runs right after the install, on boards that have no torch to make it with."""
 FOLDERS = (".ci", "benchmarks", "docs", "edgevit", "tests", *law.LINKED)
 MADE_BY_TOOLS = {"__pycache__", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
 ITSELF = Path(__file__).resolve()
@@ -61,7 +63,8 @@ def test_nothing_is_left_for_later() -> None:
 
 
 def test_no_file_is_too_big_to_clone() -> None:
-    assert [str(path) for path in tree() if path.stat().st_size > MOST_BYTES] == []
+    allowed = {law.ROOT / path: size for path, size in LARGE.items()}
+    assert [str(path) for path in tree() if path.stat().st_size > allowed.get(path, MOST_BYTES)] == []
 
 
 def test_nothing_names_a_package_registry_or_a_place_on_one_machine() -> None:

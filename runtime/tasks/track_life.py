@@ -59,7 +59,7 @@ def likelihood(found_wh: tuple[float, float], last_wh: tuple[float, float], stra
         return 1.0
     size = abs(math.log(found_wh[0] * found_wh[1] / (last_wh[0] * last_wh[1]))) / 2
     shape = abs(math.log(found_wh[0] / found_wh[1] * last_wh[1] / last_wh[0]))
-    return math.exp(-strain * (math.exp(min(size + shape, 10.0)) - 1))
+    return math.exp(-strain * math.expm1(min(size + shape, 10.0)))
 
 
 class Life:

@@ -13,7 +13,7 @@ sides = st.floats(1, 300)
 
 @given(sides, sides, st.floats(0.1, 1), st.floats(0.5, 2))
 def test_the_same_box_is_believed_wholly_and_any_other_less(w: float, h: float, strain: float, nearer: float) -> None:
-    assert likelihood((w, h), (w, h), strain) == 1
+    assert likelihood((w, h), (w, h), strain) == pytest.approx(1)
     assert likelihood((w * nearer, h * nearer), (w, h), strain) <= 1
     assert likelihood((w * nearer, h * nearer), (w, h), strain) == pytest.approx(
         likelihood((w / nearer, h / nearer), (w, h), strain)
