@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,16 +21,15 @@ from edgevit.pictures import write_picture
 from edgevit.runtime import Frame, Tracks, TrackSession, load
 from edgevit.runtime.figures import Percentiles
 from edgevit.runtime.sinks import open_sink
-from edgevit.runtime.sources import open_source
-from edgevit.runtime.track_score import TrackScore, score
-from edgevit.scenes.clips import Clip
+from edgevit.runtime.track_clips import RenderedSequence, built_in
+from edgevit.runtime.track_score import TrackScore, overlap, score
 
 from .draw_tracks import draw_tracks
 from .sheet import contact_sheet
 
 MODEL = "hit_nano"
 DEVICES = ("pixel-8", "raspberry-pi-5", "intel-n100")
-KIND, SEED = "demo", 7
+CLIP = "synthetic://clip?kind=demo"
 VIDEO_FILE, SHEET_FILE = "tracked.mp4", "contact-sheet.png"
 _COLUMNS, _ROWS = 6, 4
 _CELL_HW = (120, 160)
@@ -58,10 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out: Path = parser.parse_args(arguments).out
     try:
         bundles = [export_for(device, out) for device in DEVICES]
-        clip = Clip(KIND, seed=SEED)
-        shots = [clip.shot(index) for index in range(clip.count)]
-        truth = [shot.box_xywh for shot in shots]
-        runs = follow_in_turns(bundles, truth)
+        (clip,) = built_in(CLIP)
+        truth = clip.boxes_xywh
+        runs = follow_in_turns(bundles, clip)
         show_proof(bundles, runs, score([truth[0] or (0, 0, 1, 1)] * len(truth), truth))
         draw(runs[0].answers, truth, out)
     except edgevit.EdgevitError as exc:
@@ -89,7 +87,7 @@ def export_for(device: str, out: Path) -> Bundle:
             return edgevit.export(MODEL, device=device, precision=_SAFE, out=place, force=True, progress=progress)
 
 
-def follow_in_turns(bundles: Sequence[Bundle], truth: Sequence[Box | None]) -> list[Followed]:
+def follow_in_turns(bundles: Sequence[Bundle], clip: RenderedSequence) -> list[Followed]:
     """Follow the clip with all bundles, frame by frame in turns: what else the machine does slows them alike."""
     console.note("\nFollowing the target with each bundle, in turns, one thread each:")
     sessions = [load(bundle, task="track", threads=_THREADS) for bundle in bundles]
@@ -97,13 +95,13 @@ def follow_in_turns(bundles: Sequence[Bundle], truth: Sequence[Box | None]) -> l
     try:
         for session in sessions:
             session.warmup()
-        for frame in _frames():
+        for frame in clip.frames():
             for session, own in zip(sessions, answers, strict=True):
-                own.append(_step(session, frame, truth[0] if not own else None))
+                own.append(_step(session, frame, None if own else clip.boxes_xywh[0]))
     finally:
         for session in sessions:
             session.close()
-    return [_judged(tuple(own), truth) for own in answers]
+    return [_judged(tuple(own), clip.boxes_xywh) for own in answers]
 
 
 def show_proof(bundles: Sequence[Bundle], runs: Sequence[Followed], still: TrackScore) -> None:
@@ -131,7 +129,7 @@ def show_proof(bundles: Sequence[Bundle], runs: Sequence[Followed], still: Track
     pairs = bundles[0].manifest.verification["pictures"]["count"]
     console.say(
         f"\nBox IoU: the bundle's box against the model's in torch, median of {pairs} pairs. AUC torch -> bundle: "
-        f"success over built-in clips. AUC here: over the clip that was drawn ({KIND}, {runs[0].score.frames} frames; "
+        f"success over built-in clips. AUC here: over the clip that was drawn ({runs[0].score.frames} frames; "
         f"a box that stays where it is has {still.auc:.3f}). Times are of a whole frame on one core of this "
         f"{platform.machine()} machine; a device has its own."
     )
@@ -147,20 +145,15 @@ def draw(answers: Sequence[Tracks], truth: Sequence[Box | None], out: Path) -> N
         sink.close()
     count = _COLUMNS * _ROWS
     chosen = [round(number * (len(answers) - 1) / (count - 1)) for number in range(count)]
-    overlaps = {index: score([(0, 0, 1, 1), answers[index][0].box_xywh], [None, truth[index]]) for index in chosen}
-    captions = [f"{index}: {'hidden' if truth[index] is None else f'IoU {overlaps[index].ao:.2f}'}" for index in chosen]
-    right = [None if truth[index] is None else overlaps[index].ao >= 0.5 for index in chosen]
+    shares = [None if (true := truth[index]) is None else overlap(answers[index][0].box_xywh, true) for index in chosen]
+    captions = [
+        f"{index}: {'hidden' if share is None else f'IoU {share:.2f}'}"
+        for index, share in zip(chosen, shares, strict=True)
+    ]
+    right = [None if share is None else share >= 0.5 for share in shares]
     pictures = [draw_tracks(answers[index]) for index in chosen]
     sheet = contact_sheet(pictures, columns=_COLUMNS, cell_hw=_CELL_HW, captions=captions, right=right)
     write_picture(out / SHEET_FILE, sheet)
-
-
-def _frames() -> Iterator[Frame]:
-    source = open_source(f"synthetic://clip?kind={KIND}&seed={SEED}")
-    try:
-        yield from source
-    finally:
-        source.close()
 
 
 def _step(session: TrackSession, frame: Frame, box_xywh: Box | None) -> Tracks:

@@ -29,7 +29,8 @@ FORMS: Mapping[str, Mapping[str, float]] = {
     "as shipped": {},
     "without the filter": {"filter": 0.0, "sharp": 1e4},
     "without the habit": {"habit": 0.0},
-    "the net's box alone": {"filter": 0.0, "sharp": 1e4, "habit": 0.0, "smooth": 1.0},
+    "without the doubt of leaps": {"strain": 0.0},
+    "the net's box alone": {"filter": 0.0, "sharp": 1e4, "habit": 0.0, "strain": 0.0, "smooth": 1.0},
 }
 
 
