@@ -514,8 +514,9 @@ from gi.repository import GLib, Gst, GstRtspServer
 Gst.init(None)
 server, factory = GstRtspServer.RTSPServer(), GstRtspServer.RTSPMediaFactory()
 server.set_service("0")
-factory.set_launch("( videotestsrc is-live=true ! video/x-raw,width=64,height=48,framerate=30/1 ! jpegenc ! "
-                   "rtpjpegpay name=pay0 pt=26 )")
+# I420, because RTP has no form for the JPEG of the source's own 4:4:4.
+factory.set_launch("( videotestsrc is-live=true ! video/x-raw,format=I420,width=64,height=48,framerate=30/1 ! "
+                   "jpegenc ! rtpjpegpay name=pay0 pt=26 )")
 server.get_mount_points().add_factory("/cam", factory)
 server.attach(None)
 print(server.get_bound_port(), flush=True)
