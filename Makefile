@@ -10,10 +10,11 @@ READY := $(VENV)/ready
 SUDO := $(shell test "$$(id -u)" = 0 || command -v sudo)
 INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 
-# The first builds the kernels. The second is a server for one test of RTSP, the third is for `make arm` and the
-# cross-compiled tests; all of these say so where it is absent.
+# The first builds the kernels. The second is a server for one test of RTSP, the third is the browser that the tests of
+# the page drive, the fourth is for `make arm` and the cross-compiled tests; all of these say so where it is absent.
 BUILD_DEPS := cmake g++ make
 RTSP_DEPS := gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good python3-gi
+BROWSER_DEPS := chromium
 ARM_DEPS := g++-aarch64-linux-gnu qemu-user-static
 
 # The first that runs, is new enough and can make virtual environments. Another one: make PYTHON=/path/to/python3 demo
@@ -70,10 +71,11 @@ weights: $(READY) ## train the shipped classifier anew, into build/weights (15 m
 tracker-weights: $(READY) ## train the shipped tracker anew from your photographs: make tracker-weights PICTURES=DIR (hours)
 	$(PY) -m edgevit.training.tracking --pictures $(PICTURES) --out build/tracking --resume
 
-system-deps: ## install the Debian packages that building, cross-testing and the test of RTSP use (as root)
+system-deps: ## install the Debian packages that building, cross-testing, RTSP and the page's tests use (as root)
 	$(SUDO) apt-get update -qq
 	$(INSTALL) $(BUILD_DEPS)
 	$(INSTALL) $(RTSP_DEPS) || echo "$(RTSP_DEPS) cannot be had here; the test of that server is skipped."
+	$(INSTALL) $(BROWSER_DEPS) || echo "$(BROWSER_DEPS) cannot be had here; the tests of the page in a browser are skipped."
 	$(INSTALL) $(ARM_DEPS) || echo "$(ARM_DEPS) cannot be had here; make arm will say so and be skipped."
 	@rm -f $(READY)  # so that the next target builds the kernels, if they could not be built before
 
