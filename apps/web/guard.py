@@ -52,10 +52,20 @@ class Rules:
 
 
 class Guard:
-    """Wrap an application. ``log`` gets a line for each answer: client, method, path, status, milliseconds."""
+    """Wrap an application.
 
-    def __init__(self, app: ASGIApp, rules: Rules, *, log: Callable[[str], object] | None = None) -> None:
-        self._app, self._rules, self._log = app, rules, log
+    ``log`` gets a line for each answer: client, method, path, status, milliseconds. ``note`` hears of its faults.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        rules: Rules,
+        *,
+        log: Callable[[str], object] | None = None,
+        note: Callable[[str], object] | None = None,
+    ) -> None:
+        self._app, self._rules, self._log, self._note = app, rules, log, note
         self._hosts = Hosts(rules.address, rules.hosts)
         self._keys = Keys(rules.token) if rules.token is not None else None
         self._buckets = Buckets(rules.rate_per_s, rules.burst)
@@ -65,7 +75,7 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        began_s, answer = time.monotonic(), _Answer(scope, send)
+        began_s, answer = time.monotonic(), _Answer(send)
         try:
             await self._judged(scope, receive, answer)
         finally:
@@ -95,10 +105,12 @@ class Guard:
         except Exception as exc:
             if intake.over:  # the application was told that the client went, and said so
                 return
-            if self._log is not None:
-                self._log(f"{scope['method']} {_shown(scope)} failed: {type(exc).__name__}: {exc}")
+            if self._note is not None:
+                self._note(f"{scope['method']} {_shown(scope)} failed: {type(exc).__name__}: {exc}")
+            if answer.complete:
+                return
             if answer.status:
-                raise
+                raise  # cut off: the server closes the line, which is all that it still can tell
             await refuse(scope, answer, Refusal(500, "This is a bug in edgevit, please report it."))
 
     def _frequency(self, asked: _Asked) -> Refusal | None:
@@ -143,7 +155,7 @@ class _Asked:
     """Hold what of a request is judged."""
 
     def __init__(self, scope: Scope) -> None:
-        self._headers: list[tuple[bytes, bytes]] = scope["headers"]
+        self._headers: list[tuple[bytes, bytes]] = [(key.lower(), value) for key, value in scope["headers"]]
         self.query: bytes = scope.get("query_string", b"")
         self.client = client_of((scope.get("client") or ("?",))[0])
         self.port = int((scope.get("server") or ("", 0))[1] or 0)
@@ -162,10 +174,10 @@ class _Asked:
 
 
 class _Answer:
-    """Send on, with the strict headers, and remember the status."""
+    """Send on, with the strict headers, and remember how far it went."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
-        self._send, self.status = send, 0
+    def __init__(self, send: Send) -> None:
+        self._send, self.status, self.complete = send, 0, False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] in ("http.response.start", "websocket.http.response.start"):
@@ -173,6 +185,8 @@ class _Answer:
             message = {**message, "headers": strict(message.get("headers", ()))}
         elif message["type"] == "websocket.accept":
             self.status = 101
+        elif message["type"] == "http.response.body":
+            self.complete = not message.get("more_body", False)
         await self._send(message)
 
 
@@ -205,7 +219,7 @@ async def _welcome(scope: Scope, send: Send, keys: Keys, asked: _Asked) -> None:
 
 def _clean(scope: Scope) -> None:
     """Take out what may hold a secret, in the server's own copy too: uvicorn writes queries into its log."""
-    scope["headers"] = [(key, value) for key, value in scope["headers"] if key not in _SECRET]
+    scope["headers"] = [(key, value) for key, value in scope["headers"] if key.lower() not in _SECRET]
     scope["query_string"] = without_token(scope.get("query_string", b""))
 
 

@@ -101,7 +101,7 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     "rich": ("edgevit.cli", "edgevit.models.weights"),
     "supervision": ("edgevit.runtime.results",),
     "starlette": _WEB,
-    "uvicorn": ("edgevit.apps.web.running",),
+    "uvicorn": ("edgevit.apps.web.protocols", "edgevit.apps.web.running"),
     "websockets": ("edgevit.apps.web.running",),
     "prometheus_client": ("edgevit.apps.web",),
 }
