@@ -178,12 +178,14 @@ async def _ask(front: Front, request: Request) -> Response:
 async def _answered(front: Front, one: Served, request: Request, asked: Asked) -> Answered:
     """Wait for the answer, no longer than is allowed, and no longer than the client does."""
     client = client_of(request.client.host if request.client else "?")
-    future = asyncio.wrap_future(one.desk.ask(client, asked))
+    queued = one.desk.ask(client, asked)
+    future = asyncio.wrap_future(queued)
     gone = asyncio.ensure_future(request.receive())
     both: set[asyncio.Future[Any]] = {future, gone}
     try:
         await asyncio.wait(both, timeout=front.timeout_s, return_when=asyncio.FIRST_COMPLETED)
         if not future.done():
+            queued.cancel()  # at once, before its turn comes
             future.cancel()
             raise ConnectionAbortedError if gone.done() else asyncio.TimeoutError
         return future.result()

@@ -86,20 +86,21 @@ class Guard:
         asked = _Asked(scope)
         _clean(scope)
         refusal = self._frequency(asked) or self._name(asked) or self._origin(asked)
-        if refusal is None and self._keys is not None:
-            if scope["type"] == "http" and scope["method"] == "GET" and self._keys.opens_by_query(asked.query):
-                await _welcome(scope, answer, self._keys, asked)
-                return
-            refusal = self._token(asked)
-        if refusal is not None:
-            await refuse(scope, answer, refusal)
-            return
         if scope["type"] == "websocket":
-            await self._app(scope, _Slowed(receive, self._rules.messages_per_s), answer)
+            if refusal := refusal or self._token(asked):
+                await refuse(scope, answer, refusal)
+            else:
+                await self._app(scope, _Slowed(receive, self._rules.messages_per_s), answer)
             return
         intake = Intake(scope, receive, answer, self._rules.most_body_bytes, self._rules.body_timeout_s)
-        if await intake.announced_too_much():
-            return
+        if refusal is None and self._invited(scope, asked):
+            await self._welcome(scope, intake.send, asked)
+        elif refusal := refusal or self._token(asked):
+            await refuse(scope, intake.send, refusal)
+        elif not await intake.announced_too_much():
+            await self._answered(scope, intake, answer)
+
+    async def _answered(self, scope: Scope, intake: Intake, answer: _Answer) -> None:
         try:
             await self._app(scope, intake, intake.send)
         except Exception as exc:
@@ -111,7 +112,11 @@ class Guard:
                 return
             if answer.status:
                 raise  # cut off: the server closes the line, which is all that it still can tell
-            await refuse(scope, answer, Refusal(500, "This is a bug in edgevit, please report it."))
+            await refuse(scope, intake.send, Refusal(500, "This is a bug in edgevit, please report it."))
+
+    def _invited(self, scope: Scope, asked: _Asked) -> bool:
+        """Tell whether a browser opens a page with the right token in its address."""
+        return bool(self._keys and scope["method"] == "GET" and self._keys.opens_by_query(asked.query))
 
     def _frequency(self, asked: _Asked) -> Refusal | None:
         wait_s = self._buckets.wait_s(asked.client)
@@ -139,8 +144,7 @@ class Guard:
         return None
 
     def _token(self, asked: _Asked) -> Refusal | None:
-        assert self._keys is not None
-        if self._keys.opens(asked.joined(b"authorization"), asked.joined(b"cookie"), asked.port):
+        if self._keys is None or self._keys.opens(asked.joined(b"authorization"), asked.joined(b"cookie"), asked.port):
             return None
         self._buckets.fine(asked.client, _WRONG_TOKEN_COSTS)
         return Refusal(
@@ -149,6 +153,21 @@ class Guard:
             "address with ?token=TOKEN once.",
             {"www-authenticate": 'Bearer realm="edgevit"'},
         )
+
+    async def _welcome(self, scope: Scope, send: Send, asked: _Asked) -> None:
+        """Give a browser the cookie and send it to the address without the token.
+
+        After a link on another site a redirect would still count as that site's doing, and a strict cookie would not
+        go with it; a page that leads on does not.
+        """
+        assert self._keys is not None
+        place = clean_path(scope["path"], asked.query)
+        headers = {"set-cookie": self._keys.set_cookie(asked.port)}
+        if asked.one(b"sec-fetch-site") in ("cross-site", "same-site"):
+            page = f'<!doctype html><meta http-equiv="refresh" content="0;url={html.escape(place)}">'
+            await respond(scope, send, 200, {**headers, "content-type": "text/html; charset=utf-8"}, page.encode())
+        else:
+            await respond(scope, send, 303, {**headers, "location": place, "content-length": "0"})
 
 
 class _Asked:
@@ -200,21 +219,6 @@ class _Slowed:
         while wait_s := self._bucket.wait_s(""):
             await asyncio.sleep(wait_s)
         return await self._receive()
-
-
-async def _welcome(scope: Scope, send: Send, keys: Keys, asked: _Asked) -> None:
-    """Give a browser the cookie and send it to the address without the token.
-
-    After a link on another site a redirect would still count as that site's doing, and a strict cookie would not go
-    with it; a page that leads on does not.
-    """
-    place = clean_path(scope["path"], asked.query)
-    headers = {"set-cookie": keys.set_cookie(asked.port)}
-    if asked.one(b"sec-fetch-site") in ("cross-site", "same-site"):
-        page = f'<!doctype html><meta http-equiv="refresh" content="0;url={html.escape(place)}">'
-        await respond(scope, send, 200, {**headers, "content-type": "text/html; charset=utf-8"}, page.encode())
-    else:
-        await respond(scope, send, 303, {**headers, "location": place, "content-length": "0"})
 
 
 def _clean(scope: Scope) -> None:

@@ -130,14 +130,29 @@ def check_packages() -> Any:
 def _bound(address: Address) -> socket.socket:
     """Take the port, or say in a sentence why not."""
     try:
-        family, host = _family(address.host)
-        both = family == socket.AF_INET6 and address.everywhere and socket.has_dualstack_ipv6()
-        return socket.create_server((host, address.port), family=family, dualstack_ipv6=both, backlog=128)
+        return _listening(*_family(address.host), address)
     except socket.gaierror as exc:
         raise EnvironmentFault(f"There is no host '{address.host}' to listen on: {exc.strerror}.") from exc
     except OSError as exc:
         reason = _REASONS.get(exc.errno or 0, _OTHER)
         raise EnvironmentFault(reason.format(address, exc.strerror or exc)) from exc
+
+
+def _listening(family: socket.AddressFamily, host: str, address: Address) -> socket.socket:
+    # The protocol is named because asyncio sends small answers at once (TCP_NODELAY) on such sockets only; on others
+    # every answer waits 40 ms for the other side's acknowledgement of its head.
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            both = address.everywhere and socket.has_dualstack_ipv6()
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if both else 1)
+        made.bind((host, address.port))
+        made.listen(128)
+    except BaseException:
+        made.close()
+        raise
+    return made
 
 
 def _family(host: str) -> tuple[socket.AddressFamily, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +90,7 @@ def _start(started: Started) -> None:
         console.note(f"not served: {name}: {why}")
     names = list(started.shelf.served)
     console.say(f"Serving {', '.join(names)} at {started.url}")
+    sys.stdout.flush()  # who reads a pipe waits for this line
     if started.protected:
         console.note("A token is asked for: -H 'Authorization: Bearer TOKEN'; a browser shows it once, as above.")
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import re
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,10 +46,10 @@ class Client:
         chunked: bool = False,
     ) -> Reply:
         verb = method or ("GET" if body is None else "POST")
+        shown = {**self._headers, **(headers or {})}
         try:
-            self._line.request(
-                verb, path, body=body, headers={**self._headers, **(headers or {})}, encode_chunked=chunked
-            )
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # answered before all was sent
+                self._line.request(verb, path, body=body, headers=shown, encode_chunked=chunked)
             answer = self._line.getresponse()
             reply = Reply(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
         except OSError:
@@ -59,6 +61,15 @@ class Client:
 
     def close(self) -> None:
         self._line.close()
+
+
+def until(true: Callable[[], object]) -> None:
+    """Wait for what the server does after its answer: its log, its counters."""
+    for _ in range(6000):
+        if true():
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError("it never came to that")
 
 
 def misfits(document: dict[str, Any], path: str, method: str, reply: Reply) -> list[str]:
@@ -84,7 +95,14 @@ def _resolved(document: dict[str, Any], data: Any) -> Any:
     return data
 
 
-_TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int, "number": (int, float)}
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "boolean": bool,
+    "integer": int,
+    "number": (int, float),
+}
 _KNOWN = {"type", "const", "enum", "properties", "required", "additionalProperties", "items", "minItems", "maxItems",
           "minLength", "maxLength", "minimum", "maximum", "description", "format"}  # fmt: skip
 

@@ -94,6 +94,23 @@ def test_who_does_not_finish_is_cut_off_within_the_grace() -> None:
     line.close()
 
 
+def test_small_answers_are_sent_at_once() -> None:
+    """Else each waits for the other side's acknowledgement of its head."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+            await send({"type": "http.response.body", "body": b""})
+
+    with Running(app, Address()) as server:
+        client = Client(server.url)
+        client.ask("/")
+        (line,) = server._server.server_state.connections
+        held: socket.socket = line.transport.get_extra_info("socket")
+        assert held.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+        client.close()
+
+
 def test_no_signal_is_touched() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with Running(Slow(), Address()):
