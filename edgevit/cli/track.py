@@ -7,13 +7,16 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from ..errors import UsageError
 from ..registry import door
 from . import console
 from .bundles import find_bundle
+from .page import add_page_options, serving_of
 from .parsing import whole
 
 if TYPE_CHECKING:
     from edgevit.apps.track import Summary
+    from edgevit.runtime.ledger_report import LedgerReport
 
 HELP = """Follow one target through a video, a folder of frames or a built-in clip (synthetic://clip?kind=demo).
 Each OUTPUT is a video, a folder or a .jsonl file; --json prints one JSON line a frame instead.
@@ -22,7 +25,8 @@ Each OUTPUT is a video, a folder or a .jsonl file; --json prints one JSON line a
   edgevit track match.mp4 followed.mp4 --box 312,146,106,96
   edgevit track match.mp4 --point 365,194                   a point on it; the box around it is guessed by colours
   edgevit track match.mp4 --show                            draw it or click on it, at any time; s: another, r: the
-                                                            first again, space: wait, q: end"""
+                                                            first again, space: wait, q: end
+  edgevit track 0 --serve 8080                              on a page, where boxes are drawn too; see docs/page.md"""
 
 _INTERRUPTED = 130
 _DEFAULT = "hit_nano"
@@ -36,6 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--box", type=box_of, metavar="X,Y,W,H", help="where the target is in the first frame")
     parser.add_argument("--point", type=point_of, metavar="X,Y", help="a point on it; its box is guessed")
     parser.add_argument("--show", action="store_true", help="show it in a window; draw the box or click there")
+    add_page_options(parser)
     parser.add_argument("--limit", type=whole(1, 10**9), metavar="N", help="stop after N frames")
     parser.add_argument(
         "--on-error", choices=("stop", "skip"), default="stop", help="what to do with a frame that cannot be read"
@@ -69,13 +74,18 @@ def run(args: argparse.Namespace) -> int:
 
     path = find_bundle(args.bundle)
     with ExitStack() as stack:
-        # The input first: a mistyped name should not cost the loading of a model.
+        # The input and the port first: a mistyped one should not cost the loading of a model.
+        serving = serving_of(args)
+        if serving is not None:
+            stack.callback(serving.close)
         source = door("edgevit.runtime.sources:open_source")(args.input, on_error=args.on_error)
         stack.callback(source.close)
         screen = door("edgevit.apps.window:Window")() if args.show else None
         session = stack.enter_context(
             load(path, task="track", engine=args.engine, threads=args.threads, precision=args.precision)
         )
+        if serving is not None:
+            return _on_a_page(args, session, source, serving)
         summary: Summary = door("edgevit.apps.track:track")(
             session,
             source,
@@ -91,6 +101,28 @@ def run(args: argparse.Namespace) -> int:
         console.note(f"passed over: {fault}")
     console.note(f"{summary} ({engine})")
     return _INTERRUPTED if summary.stopped == "interrupted" else 0
+
+
+def _on_a_page(args: argparse.Namespace, session: Any, source: Any, serving: Any) -> int:
+    """Follow what is shown on the page, live, until it is ended; the pipeline does that."""
+    if args.show:
+        raise UsageError("--show is a window and --serve a page. Leave one of them out.")
+    printer = _json_line if args.json else _event_printer()
+    report: LedgerReport = door("edgevit.apps.run:run")(
+        session,
+        source,
+        save=args.outputs,
+        plan=door("edgevit.runtime.plan:Plan")(limit=args.limit),
+        box_xywh=args.box,
+        point_xy=args.point,
+        once=args.once,
+        serving=serving,
+        on_result=lambda tracks: printer(tracks.frame.index + 1, None, tracks),
+        on_event=console.note,
+    )
+    why = f"; {report.stopped}" if report.stopped else ""
+    console.note(f"{report.answered} answers in {report.seconds:.1f} s ({session.engine_description}){why}.")
+    return _INTERRUPTED if report.stopped == "interrupted" else 0
 
 
 def _json_line(done: int, total: int | None, tracks: Any) -> None:
