@@ -10,7 +10,7 @@ from typing import Any
 from edgevit.errors import InputError, UsageError
 from edgevit.runtime import TrackSession
 from edgevit.runtime.ledger_report import LedgerReport
-from edgevit.runtime.pipeline import Pipeline
+from edgevit.runtime.pipeline import Pipeline, name_of
 from edgevit.runtime.plan import Plan
 from edgevit.runtime.sinks import Sink, open_sink
 from edgevit.runtime.sources import Source, open_sources
@@ -18,7 +18,7 @@ from edgevit.runtime.sources.paced import Paced
 from edgevit.runtime.stages import Model
 from edgevit.runtime.sustained import Minute, Sustained
 
-Box = tuple[float, float, float, float]
+from .aims import Aim, aimed
 
 LINE_S = 1.0
 """Seconds between two lines of the ledger."""
@@ -31,7 +31,7 @@ def run(
     save: Iterable[str | os.PathLike[str]] = (),
     plan: Plan | None = None,
     seconds: float | None = None,
-    box_xywh: Box | None = None,
+    aims: Sequence[Aim] = (),
     own_pace: bool = False,
     on_result: Callable[[Any], object] | None = None,
     on_event: Callable[[str], object] | None = None,
@@ -41,9 +41,10 @@ def run(
 ) -> LedgerReport:
     """Answer for a source, several, or what a URI or a ``.streams`` list names; return the ledger.
 
-    ``box_xywh`` is where a tracker's target is in the first frame. ``own_pace`` plays what is not live at its own pace,
-    as if it were a camera. ``seconds`` ends the run, and ``on_minute`` hears of each minute of it. Whatever ends it, a
-    fault or a signal too, what was answered is in the sinks, which are closed, and ``on_report`` gets the ledger.
+    ``aims`` say where a tracker's targets are in the first frame of each source. ``own_pace`` plays what is not live at
+    its own pace, as if it were a camera. ``seconds`` ends the run, and ``on_minute`` hears of each minute of it.
+    Whatever ends it, a fault or a signal too, what was answered is in the sinks, which are closed, and ``on_report``
+    gets the ledger.
     """
     with ExitStack() as stack:
         sources = opened(source)
@@ -51,7 +52,7 @@ def run(
             stack.callback(one.close)
         if own_pace:
             sources = tuple(one if one.live else Paced(one) for one in sources)
-        model = model_of(session, box_xywh, len(sources))
+        model = model_of(session, aims, sources)
         sinks: list[Sink] = []
         for place in save:
             sinks.append(open_sink(place))
@@ -78,21 +79,18 @@ def opened(source: str | os.PathLike[str] | Source | Sequence[Source]) -> tuple[
     return tuple(source) if isinstance(source, (list, tuple)) else (source,)  # type: ignore[return-value]
 
 
-def model_of(session: Any, box_xywh: Box | None, sources: int) -> Model:
-    """Return what answers: the session, or a tracker that starts with the first frame."""
+def model_of(session: Any, aims: Sequence[Aim], sources: Sequence[Source]) -> Model:
+    """Return what answers: the session, a tracker's with its targets."""
     if not isinstance(session, TrackSession):
-        if box_xywh is not None:
+        if aims:
             raise UsageError("A box is for a tracker's bundle; this one classifies. Leave --box out.")
         model: Model = session
         return model
-    if sources > 1:
-        raise UsageError("A tracker follows targets in one source; several were given. Run one process for each.")
-    if box_xywh is None:
-        if session.ids:
-            return session
-        raise UsageError("What shall be followed? Type: --box x,y,width,height (in the first frame)")
-    x, y, w, h = box_xywh
-    return session.starting((x, y, x + w, y + h))
+    if aims or not session.ids:
+        for number, places in enumerate(aimed(aims, [name_of(*item) for item in enumerate(sources)])):
+            for place in places:
+                session.lane(number).start_next(place)
+    return session
 
 
 class _Tick:

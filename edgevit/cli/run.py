@@ -13,7 +13,7 @@ from ..registry import door
 from . import console
 from .bundles import find_bundle
 from .parsing import duration, latency, positive, whole
-from .track import box_of
+from .track import add_aims
 
 if TYPE_CHECKING:
     from edgevit.runtime.ledger_report import LedgerReport
@@ -44,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--for", dest="seconds", type=duration, metavar="T", help="stop after 60s, 10m or 1h")
     parser.add_argument("--limit", type=whole(1, 10**9), metavar="N", help="stop after N answers")
     parser.add_argument("--own-pace", action="store_true", help="play a file at its own pace, as if it were a camera")
-    parser.add_argument("--box", type=box_of, metavar="X,Y,W,H", help="a tracker's target in the first frame")
+    add_aims(parser)
     parser.add_argument("--engine", metavar="E", help="another engine than the format's own")
     parser.add_argument("--threads", type=whole(1, 1024), metavar="N", help="threads of the engine")
     parser.add_argument("--precision", metavar="P", help="what the engine computes in (default: exact fp32)")
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
             save=args.outputs,
             plan=plan,
             seconds=args.seconds,
-            box_xywh=args.box,
+            aims=args.aims,
             own_pace=args.own_pace,
             on_result=(lambda result: console.answer(result.to_dict())) if args.json else _change_printer(),
             on_event=console.note,
