@@ -10,7 +10,7 @@ from typing import Any
 from edgevit.errors import InputError, UsageError
 from edgevit.runtime import TrackSession
 from edgevit.runtime.ledger_report import LedgerReport
-from edgevit.runtime.pipeline import Pipeline
+from edgevit.runtime.pipeline import Pipeline, name_of
 from edgevit.runtime.plan import Plan
 from edgevit.runtime.sinks import Sink, open_sink
 from edgevit.runtime.sources import Source, open_sources
@@ -20,11 +20,9 @@ from edgevit.runtime.stages import Model
 from edgevit.runtime.steering import Steered
 from edgevit.runtime.sustained import Minute, Sustained
 
+from .aims import Aim, aimed
 from .viewer.page import Page
 from .viewer.serving import Serving
-
-Box = tuple[float, float, float, float]
-Point = tuple[float, float]
 
 LINE_S = 1.0
 """Seconds between two lines of the ledger."""
@@ -37,8 +35,7 @@ def run(
     save: Iterable[str | os.PathLike[str]] = (),
     plan: Plan | None = None,
     seconds: float | None = None,
-    box_xywh: Box | None = None,
-    point_xy: Point | None = None,
+    aims: Sequence[Aim] = (),
     own_pace: bool = False,
     once: bool = False,
     serving: Serving | None = None,
@@ -50,8 +47,8 @@ def run(
 ) -> LedgerReport:
     """Answer for a source, several, or what a URI or a ``.streams`` list names; return the ledger.
 
-    ``box_xywh`` or ``point_xy`` is where a tracker's target is in the first frame. ``own_pace`` plays what is not live
-    at its own pace, as if it were a camera. With ``serving`` there is a page: what is not live plays over and over, or
+    ``aims`` say where a tracker's targets are in the first frame of each source. ``own_pace`` plays what is not live at
+    its own pace, as if it were a camera. With ``serving`` there is a page: what is not live plays over and over, or
     ``once``, and targets may be shown there. ``seconds`` ends the run, and ``on_minute`` hears of each minute of it.
     Whatever ends it, a fault or a signal too, what was answered is in the sinks, which are closed, and ``on_report``
     gets the ledger.
@@ -61,8 +58,7 @@ def run(
         for one in sources:
             stack.callback(one.close)
         sources = tuple(_played(one, own_pace=own_pace, page=serving is not None, once=once) for one in sources)
-        first = _first(box_xywh, point_xy)
-        model = model_of(session, first, len(sources), steered=serving is not None)
+        model = model_of(session, aims, sources, steered=serving is not None)
         page = None if serving is None else _page(session, model, sources, serving)
         sinks: list[Sink] = [] if page is None else [*page.sinks]
         for place in save:
@@ -92,28 +88,19 @@ def opened(source: str | os.PathLike[str] | Source | Sequence[Source]) -> tuple[
     return tuple(source) if isinstance(source, (list, tuple)) else (source,)  # type: ignore[return-value]
 
 
-def model_of(session: Any, first: tuple[float, ...] | None, sources: int, *, steered: bool = False) -> Model:
-    """Return what answers: the session, or a tracker that starts with the first frame, or that others steer."""
+def model_of(session: Any, aims: Sequence[Aim], sources: Sequence[Source], *, steered: bool = False) -> Model:
+    """Return what answers: the session, a tracker's with its targets; ``steered`` lets others name them later on."""
     if not isinstance(session, TrackSession):
-        if first is not None:
+        if aims:
             raise UsageError("A box is for a tracker's bundle; this one classifies. Leave --box out.")
         model: Model = session
         return model
-    if sources > 1:
-        raise UsageError("A tracker follows targets in one source; several were given. Run one process for each.")
-    if first is None and not session.ids and not steered:
-        raise UsageError("What shall be followed? Type: --box x,y,width,height (in the first frame)")
-    return session if first is None and not steered else Steered(session, first)
-
-
-def _first(box_xywh: Box | None, point_xy: Point | None) -> tuple[float, ...] | None:
-    """Return where the first target is, as a tracker takes it: left, top, right, bottom, or a point."""
-    if box_xywh is None:
-        return point_xy
-    if point_xy is not None:
-        raise UsageError("A target is given by its box or by a point on it, not by both. Leave one of them out.")
-    x, y, w, h = box_xywh
-    return x, y, x + w, y + h
+    if aims or not (session.ids or steered):
+        names = [name_of(*item) for item in enumerate(sources)]
+        for number, places in enumerate(aimed(aims, names, known=not steered)):
+            for place in places:
+                session.lane(number).start_next(place)
+    return Steered(session) if steered else session
 
 
 def _played(source: Source, *, own_pace: bool, page: bool, once: bool) -> Source:
@@ -124,7 +111,7 @@ def _played(source: Source, *, own_pace: bool, page: bool, once: bool) -> Source
 
 
 def _page(session: Any, model: Model, sources: Sequence[Source], serving: Serving) -> Page:
-    names = [str(getattr(source, "name", f"source {number}")) for number, source in enumerate(sources)]
+    names = [name_of(*item) for item in enumerate(sources)]
     steered = model if isinstance(model, Steered) else None
     about = session.manifest
     return Page(names, title=about.model, task=about.spec.task, record_dir=serving.record_dir, steered=steered)

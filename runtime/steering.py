@@ -73,12 +73,11 @@ class Orders:
 class Steered:
     """Be a tracker for a pipeline, and let other threads name and drop its targets while it runs.
 
-    ``first`` is the box (left, top, right, bottom) or the point (x, y) of a target in the first frame. Without any
-    target the answers are empty ones, and frames go by.
+    Without any target the answers are empty ones, and frames go by. Each source has its lane of the session.
     """
 
-    def __init__(self, session: TrackSession, first: tuple[float, ...] | None = None) -> None:
-        self._session, self._first = session, first
+    def __init__(self, session: TrackSession) -> None:
+        self._session = session
         self._orders = Orders()
 
     def stages(self) -> tuple[Stage, ...]:
@@ -87,39 +86,27 @@ class Steered:
 
     def ids(self, lane: int) -> tuple[int, ...]:
         """Return the targets that are followed in a source."""
-        return self._of(lane).ids
+        return self._session.lane(lane).ids
 
     def start(self, lane: int, frame: Frame, place: tuple[float, ...]) -> Track:
         """Follow what this frame of a source shows in a box (left, top, right, bottom) or at a point (x, y)."""
-        box_xyxy = _box(frame, place)  # the guess around a point takes long, so no frame waits for it
-        return self._orders.ask(lambda: self._start(self._of(lane), frame, box_xyxy))
+        if len(place) == 2:  # the guess takes long, so no frame waits for it
+            x, y, w, h = box_at(frame, (place[0], place[1]))
+            place = (x, y, x + w, y + h)
+        return self._orders.ask(lambda: self._start(self._session.lane(lane), frame, place))
 
     def stop(self, lane: int, id: int) -> None:
         """Follow this target no longer."""
-        self._orders.ask(lambda: self._of(lane).stop(id))
+        self._orders.ask(lambda: self._session.lane(lane).stop(id))
 
     def _answer(self, job: Job) -> Tracks:
         self._orders.carry_out()
-        session, frame = self._of(job.lane), job.frame
-        if self._first is not None:
-            place, self._first = self._first, None
-            return Tracks((session.start(frame, _box(frame, place)),), frame)
-        return session(frame)
-
-    def _of(self, lane: int) -> TrackSession:
-        return self._session
+        return self._session.lane(job.lane)(job.frame)
 
     def _start(self, session: TrackSession, frame: Frame, box_xyxy: tuple[float, ...]) -> Track:
         if len(session.ids) >= MOST_TARGETS:
             raise UsageError(f"{MOST_TARGETS} targets are followed already, which is the most. Stop one of them first.")
         return session.start(frame, box_xyxy)
-
-
-def _box(frame: Frame, place: tuple[float, ...]) -> tuple[float, ...]:
-    if len(place) != 2:
-        return place
-    x, y, w, h = box_at(frame, (place[0], place[1]))
-    return x, y, x + w, y + h
 
 
 def _carry_out(told: Future[Any], work: Callable[[], Any]) -> None:

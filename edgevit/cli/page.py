@@ -23,9 +23,14 @@ def add_page_options(parser: argparse.ArgumentParser) -> None:
 def serving_of(args: argparse.Namespace) -> Any:
     """Take the port of ``--serve``, or return None; the other options need it."""
     if args.serve is None:
-        for name in ("record_dir", "allow_host", "once"):
-            if getattr(args, name):
-                raise UsageError(f"--{name.replace('_', '-')} is for a page. Type: --serve 8080")
+        refuse_page_options(args)
         return None
     folder = {} if args.record_dir is None else {"record_dir": args.record_dir}
     return door("edgevit.apps.viewer.serving:Serving")(args.serve, hosts=args.allow_host, say=console.note, **folder)
+
+
+def refuse_page_options(args: argparse.Namespace) -> None:
+    """Say so where they stand without a page."""
+    for name in ("record_dir", "allow_host", "once"):
+        if getattr(args, name):
+            raise UsageError(f"--{name.replace('_', '-')} is for a page. Type: --serve 8080")

@@ -14,7 +14,7 @@ from . import console
 from .bundles import find_bundle
 from .page import add_page_options, serving_of
 from .parsing import duration, latency, positive, whole
-from .track import box_of, point_of
+from .track import add_aims
 
 if TYPE_CHECKING:
     from edgevit.runtime.ledger_report import LedgerReport
@@ -46,8 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--for", dest="seconds", type=duration, metavar="T", help="stop after 60s, 10m or 1h")
     parser.add_argument("--limit", type=whole(1, 10**9), metavar="N", help="stop after N answers")
     parser.add_argument("--own-pace", action="store_true", help="play a file at its own pace, as if it were a camera")
-    parser.add_argument("--box", type=box_of, metavar="X,Y,W,H", help="a tracker's target in the first frame")
-    parser.add_argument("--point", type=point_of, metavar="X,Y", help="a point on it; its box is guessed")
+    add_aims(parser)
     add_page_options(parser)
     parser.add_argument("--engine", metavar="E", help="another engine than the format's own")
     parser.add_argument("--threads", type=whole(1, 1024), metavar="N", help="threads of the engine")
@@ -77,8 +76,7 @@ def run(args: argparse.Namespace) -> int:
             save=args.outputs,
             plan=plan,
             seconds=args.seconds,
-            box_xywh=args.box,
-            point_xy=args.point,
+            aims=args.aims,
             own_pace=args.own_pace,
             once=args.once,
             serving=serving,
