@@ -25,7 +25,7 @@ from .desk import Desk
 from .hub import Hub
 from .log import Log
 from .recorder import Recorder
-from .watching import Viewer
+from .watching import SILENCE_S, Viewer
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -55,12 +55,19 @@ class Page:
     place = "page"
 
     def __init__(
-        self, names: Sequence[str], *, title: str, task: str, record_dir: Path, steered: Steered | None = None
+        self,
+        names: Sequence[str],
+        *,
+        title: str,
+        task: str,
+        record_dir: Path,
+        steered: Steered | None = None,
+        silence_s: float = SILENCE_S,
     ) -> None:
         self.hub, self.log = Hub(names), Log()
         self.recorder = Recorder(record_dir, len(names))
         self._about = {"title": title, "task": task, "version": __version__, "sources": list(names)}
-        self._steered = steered
+        self._steered, self._silence_s = steered, silence_s
         self._viewers: set[Viewer] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -119,7 +126,7 @@ class Page:
         if len(self._viewers) >= MOST_VIEWERS:
             await socket.close(_TRY_AGAIN, f"{MOST_VIEWERS} viewers watch already")
             return
-        viewer = Viewer(socket, self.hub, desk)
+        viewer = Viewer(socket, self.hub, desk, silence_s=self._silence_s)
         self._viewers.add(viewer)
         viewer.say({"type": "hello", **self._about, "history": list(board.history)})
         try:
