@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -22,10 +23,10 @@ class Finished(BaseException):
 
 
 class Handover(Generic[Item]):
-    """Hold at most ``depth`` things a lane, in order."""
+    """Hold at most ``depth`` things a lane, in order. ``told`` is called when there may be something to take."""
 
-    def __init__(self, depth: int = 1, lanes: int = 1) -> None:
-        self._depth = depth
+    def __init__(self, depth: int = 1, lanes: int = 1, told: Callable[[], object] | None = None) -> None:
+        self._depth, self._told = depth, told
         self._lanes: tuple[deque[Item], ...] = tuple(deque() for _ in range(lanes))
         self._open = set(range(lanes))
         self._next = 0
@@ -80,7 +81,7 @@ class Handover(Generic[Item]):
         """Say that this lane's giver will give no more."""
         with self._lock:
             self._open.discard(lane)
-            self._given.notify_all()
+            self._tell(everybody=True)
 
     def stop(self) -> None:
         """Wake everybody who waits, on both sides; they get ``Stopped``."""
@@ -88,14 +89,19 @@ class Handover(Generic[Item]):
             self._stopped = True
             for held in self._lanes:
                 held.clear()
-            self._given.notify_all()
+            self._tell(everybody=True)
             self._taken.notify_all()
 
     def _put(self, item: Item, lane: int) -> None:
         if self._stopped:
             raise Stopped
         self._lanes[lane].append(item)
-        self._given.notify()
+        self._tell()
+
+    def _tell(self, *, everybody: bool = False) -> None:
+        self._given.notify_all() if everybody else self._given.notify()
+        if self._told is not None:
+            self._told()
 
     def _lane_in_turn(self) -> int | None:
         count = len(self._lanes)

@@ -84,7 +84,7 @@ class Pipeline:
         ]
         self._outlets = kept
         self._results: Handover[Job] | None = None
-        self.ledger = Ledger([_count_of(s, n) for n, s in enumerate(feeds)], names, [o.name for o in kept])
+        self.ledger = Ledger([_count_of(*item) for item in enumerate(feeds)], names, [o.name for o in kept])
         self._crew = Crew(self._fail)
         self._lock = threading.Lock()
         self._answers = 0
@@ -115,12 +115,12 @@ class Pipeline:
 
     def results(self) -> Iterator[Any]:
         """Yield the model's answers, the newest only where the newest wins; leaving the loop ends the run."""
-        self._results = Handover(1 if self._hurry else _WAITING)
+        answers = self.answers()
         with self:
             try:
                 while True:
                     try:
-                        job = self._results.take(_LOOK_S)
+                        job = answers.take(_LOOK_S)
                     except TimeoutError:
                         if self._over():
                             break
@@ -129,8 +129,13 @@ class Pipeline:
             except Finished:
                 pass
             finally:
-                self._results.stop()
+                answers.stop()
         self._raise()
+
+    def answers(self, told: Callable[[], object] | None = None) -> Handover[Job]:
+        """Return where the answers will be to be taken, bounded as the policy says; ``told`` as ``Handover`` has it."""
+        self._results = Handover(1 if self._hurry else _WAITING, told=told)
+        return self._results
 
     def report(self) -> LedgerReport:
         """Return the ledger as it stands."""
@@ -256,7 +261,10 @@ class Pipeline:
             self._on_event(self.events[-1])
 
 
-def _count_of(source: Any, number: int) -> SourceCount:
-    return SourceCount(
-        str(getattr(source, "name", f"source {number}")), reconnects=lambda: int(getattr(source, "reconnects", 0))
-    )
+def name_of(number: int, source: Any) -> str:
+    """Return how the ledger calls a source."""
+    return str(getattr(source, "name", f"source {number}"))
+
+
+def _count_of(number: int, source: Any) -> SourceCount:
+    return SourceCount(name_of(number, source), reconnects=lambda: int(getattr(source, "reconnects", 0)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,14 +12,14 @@ from edgevit.kernels import prepare
 
 from .engines import Engine, Tensor, run_batch
 from .frame import Frame, frame_of
-from .opened import Frames, Opened, opened_frames
+from .opened import Opened
 from .results import Classification, Speed
 from .stages import Job, Stage
-from .streaming import streamed
+from .streaming import Streams
 from .tasks import TASKS
 
 
-class Session(Opened[Engine]):
+class Session(Opened[Engine], Streams[Classification]):
     """Run one bundle. Use it as a context manager, or call ``close``; calls from several threads take turns."""
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
@@ -69,17 +68,6 @@ class Session(Opened[Engine]):
             Stage("inference", lambda job: self.infer(job.value)),
             Stage("postprocess", self._finished),
         )
-
-    def stream(
-        self, source: Frames, *, color: str | None = None, policy: str | None = None
-    ) -> Iterator[Classification]:
-        """Answer for the frames of a source (a URI, a Source, or any frames).
-
-        Of what is not live, every frame, in order, one after the other in the caller's thread. A live source gets
-        threads, and the newest frame wins, unless ``policy`` is ``every``. ``color`` is for bare arrays alone.
-        """
-        with opened_frames(source) as pictures:
-            yield from streamed(self, pictures, color, policy)
 
     def _finished(self, job: Job) -> Classification:
         began = time.perf_counter_ns()

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from ..registry import door
 from . import console
 from .bundles import find_bundle
+from .page import add_page_options, serving_of
 from .parsing import duration, latency, positive, whole
-from .track import box_of
+from .track import add_aims
 
 if TYPE_CHECKING:
     from edgevit.runtime.ledger_report import LedgerReport
@@ -26,7 +27,8 @@ Each OUTPUT is a video, a folder or a .jsonl file; --json prints one JSON line a
   edgevit run shvit_shapes 0
   edgevit run levit_128s-onnx-fp32 'rtsp://camera/1?timeout=5s' answers.jsonl --max-latency 80ms
   edgevit run hit_nano 0 --box 312,146,106,96 --for 10m     a line a minute: pace, ages, clock, heat
-  edgevit run shvit_shapes clip.mp4 --own-pace              a file as if it were a camera"""
+  edgevit run shvit_shapes clip.mp4 --own-pace              a file as if it were a camera
+  edgevit run shvit_shapes 0 --serve 8080                   a page to watch it; see docs/page.md"""
 
 _INTERRUPTED = 130
 
@@ -44,7 +46,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--for", dest="seconds", type=duration, metavar="T", help="stop after 60s, 10m or 1h")
     parser.add_argument("--limit", type=whole(1, 10**9), metavar="N", help="stop after N answers")
     parser.add_argument("--own-pace", action="store_true", help="play a file at its own pace, as if it were a camera")
-    parser.add_argument("--box", type=box_of, metavar="X,Y,W,H", help="a tracker's target in the first frame")
+    add_aims(parser)
+    add_page_options(parser)
     parser.add_argument("--engine", metavar="E", help="another engine than the format's own")
     parser.add_argument("--threads", type=whole(1, 1024), metavar="N", help="threads of the engine")
     parser.add_argument("--precision", metavar="P", help="what the engine computes in (default: exact fp32)")
@@ -56,7 +59,10 @@ def run(args: argparse.Namespace) -> int:
 
     path = find_bundle(args.bundle)
     with ExitStack() as stack:
-        # The input first: a mistyped name should not cost the loading of a model.
+        # The input and the port first: a mistyped one should not cost the loading of a model.
+        serving = serving_of(args)
+        if serving is not None:
+            stack.callback(serving.close)
         sources = door("edgevit.apps.run:opened")(args.source)
         for source in sources:
             stack.callback(source.close)
@@ -70,8 +76,10 @@ def run(args: argparse.Namespace) -> int:
             save=args.outputs,
             plan=plan,
             seconds=args.seconds,
-            box_xywh=args.box,
+            aims=args.aims,
             own_pace=args.own_pace,
+            once=args.once,
+            serving=serving,
             on_result=(lambda result: console.answer(result.to_dict())) if args.json else _change_printer(),
             on_event=console.note,
             on_line=None if args.json else _line_printer(),
