@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from edgevit.errors import missing
 
+from .answers import Refusal, refuse, respond
+
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
+    from starlette.types import Receive, Scope, Send
+
+PATH = "/metrics"
 
 
 class Exposition:
@@ -29,6 +34,20 @@ class Exposition:
         """What the text is."""
         kind: str = _prometheus().CONTENT_TYPE_LATEST
         return kind
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Be an application that has one path."""
+        if scope["type"] not in ("http", "websocket"):
+            return
+        if scope["type"] == "websocket" or scope["path"] != PATH:
+            await refuse(scope, send, Refusal(404, f"There is only one path here. Type: GET {PATH}"))
+        elif scope["method"] not in ("GET", "HEAD"):
+            allow = {"allow": "GET, HEAD"}
+            await refuse(scope, send, Refusal(405, f"{PATH} is not for {scope['method']}. Type: GET {PATH}", allow))
+        else:
+            written = self.text()
+            headers = {"content-type": self.media_type, "content-length": str(len(written))}
+            await respond(scope, send, 200, headers, written)
 
 
 class _Collector:

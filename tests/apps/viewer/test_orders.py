@@ -68,7 +68,9 @@ def test_what_cannot_be_asked_is_told(said: str, sentence: str) -> None:
         read_request(said)
 
 
-@given(st.text(max_size=60) | st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists).map(json.dumps))
+@given(
+    st.text(max_size=60) | st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists).map(json.dumps)
+)
 def test_anything_is_read_or_refused_in_a_sentence(said: str) -> None:
     try:
         read = read_request(said)

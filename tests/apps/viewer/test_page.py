@@ -186,7 +186,9 @@ def test_a_viewer_is_told_who_is_there_and_gets_what_it_watches(shown: Shown) ->
         assert first.jpeg.startswith(b"\xff\xd8")
         state = hear(viewer, "state")
         assert state["viewers"] == 1
-        assert [set(source) for source in state["sources"]] == [{"answered", "dropped", "late", "reconnects", "ids"}] * 2
+        assert [set(source) for source in state["sources"]] == [
+            {"answered", "dropped", "late", "reconnects", "ids"}
+        ] * 2
         assert len(state["fps"]) == 2
         assert {"p50_ms", "p95_ms"} == set(hear(viewer, "state")["age"])
 
@@ -318,7 +320,10 @@ def test_a_token_that_was_made_is_shown_once_in_the_address(tmp_path: Path, monk
     monkeypatch.setattr("edgevit.apps.viewer.serving.here", lambda: "192.0.2.7")
     serving = Serving("0.0.0.0:0", say=lambda words: None)
     assert serving._token is not None
-    assert f"http://192.0.2.7:{serving.address.port}/?token={serving._token} (the token is shown this once)" in serving._where()
+    assert (
+        f"http://192.0.2.7:{serving.address.port}/?token={serving._token} (the token is shown this once)"
+        in serving._where()
+    )
     serving.close()
     monkeypatch.setenv("EDGEVIT_TOKEN", "one-that-somebody-set")
     serving = Serving("0.0.0.0:0", say=lambda words: None)
