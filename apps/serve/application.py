@@ -149,6 +149,7 @@ def _health(front: Front) -> dict[str, Any]:
 
 
 async def _ask(front: Front, request: Request) -> Response:
+    from starlette.requests import ClientDisconnect
     from starlette.responses import JSONResponse, Response
 
     name = request.path_params["name"]
@@ -160,9 +161,12 @@ async def _ask(front: Front, request: Request) -> Response:
     if said not in (*KINDS, *UNSAID):
         answer = _error(415, _WRONG_TYPE.format(said[:80], name))
     else:
-        body = await request.body()
         try:
+            with one.arriving():
+                body = await request.body()
             told = await _answered(front, one, request, Asked(body, began_ns))
+        except ClientDisconnect:
+            raise  # it hung up, or the guard has answered already
         except ConnectionAbortedError:
             front.figures.answered(name, "gone")
             return Response(status_code=504)  # nobody reads it

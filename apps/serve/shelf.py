@@ -7,7 +7,8 @@ no request is the slow first one.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,13 @@ from edgevit.errors import BundleError, EdgevitError, InputError
 from edgevit.manifest import MANIFEST_NAME
 from edgevit.runtime import Frame, load
 
-from .desk import Desk
+from .desk import Desk, FullError
 from .kinds import check_kind
 
 MOST_PIXELS = 50_000_000
 """150 MB of RGB: what a phone's camera takes, but for the largest of them."""
+_MOST_ARRIVING = 2
+"""Bodies that may be read at once, in depths of the queue."""
 _CLOSING_S = 5.0
 _TRACKS = (
     "it follows a target from picture to picture, and a request knows no earlier one. Type: edgevit run {} SOURCE "
@@ -53,7 +56,19 @@ class Served:
     def __init__(self, name: str, bundle: Bundle, session: Any, depth: int) -> None:
         self.name, self.bundle, self.engine = name, bundle, str(session.engine_description)
         self._session, self._count = session, 0
+        self._arriving, self._depth = 0, depth
         self.desk: Desk[Asked, Answered] = Desk(name, self._answer, depth=depth)
+
+    @contextmanager
+    def arriving(self) -> Iterator[None]:
+        """Count a body that is being read, or raise: what is read is in memory, and nobody shall fill that."""
+        if self._arriving >= _MOST_ARRIVING * self._depth:
+            raise FullError(self.name, 1.0)
+        self._arriving += 1
+        try:
+            yield
+        finally:
+            self._arriving -= 1
 
     def _answer(self, asked: Asked) -> Answered:
         began_ns = time.monotonic_ns()

@@ -92,7 +92,7 @@ def _start(started: Started) -> None:
     console.say(f"Serving {', '.join(names)} at {started.url}")
     sys.stdout.flush()  # who reads a pipe waits for this line
     if started.protected:
-        console.note("A token is asked for: -H 'Authorization: Bearer TOKEN'; a browser shows it once, as above.")
+        console.note("A token is asked for: -H 'Authorization: Bearer TOKEN'; a browser opens /?token=TOKEN once.")
 
 
 def _machine_start(started: Started) -> None:
