@@ -164,7 +164,7 @@ async def _ask(front: Front, request: Request) -> Response:
         try:
             with one.arriving():
                 body = await request.body()
-            told = await _answered(front, one, request, Asked(body, began_ns))
+            told = await _answered(front, one, request, Asked(body, began_ns, request.query_params))
         except ClientDisconnect:
             raise  # it hung up, or the guard has answered already
         except ConnectionAbortedError:
@@ -203,6 +203,8 @@ def _fault(front: Front, one: Served, exc: Exception) -> Response:
         return _error(503, str(exc), {"Retry-After": f"{exc.wait_s:.0f}"})
     if isinstance(exc, asyncio.TimeoutError):
         return _error(504, f"'{one.name}' did not answer within {front.timeout_s:g} s.")
+    if isinstance(exc, UnknownNameError):
+        return _error(404, str(exc))
     if isinstance(exc, UsageError):
         return _error(422, str(exc))
     if front.note is not None:

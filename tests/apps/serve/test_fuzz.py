@@ -12,7 +12,9 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
+import blob_onnx
 import pytest
 import served_here
 from hypothesis import HealthCheck, given, settings
@@ -34,6 +36,7 @@ EVERYWHERE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
     place = served_here.folder(tmp_path_factory.mktemp("bundles"))
+    blob_onnx.write(place / "blob")
     running = served_here.start_folder(place, token=TOKEN, most_body_bytes=MOST, body_timeout_s=1.0)
     yield running
     assert running.close()
@@ -71,6 +74,9 @@ headers = st.fixed_dictionaries(
         "Connection": st.sampled_from(["close", "keep-alive"]),
     },
 )
+queries = st.sampled_from(
+    ["", "?box=4,4,8,8", "?point=9,9", "?run=x", "?box=nan,1,1,1", "?box=9e99,0,1,1"]
+) | st.builds(lambda key, value: "?" + urlencode({key: value}), st.sampled_from(["box", "point", "run"]) | words, words)
 methods = st.sampled_from(["GET", "POST"] * 5 + ["PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE", "BREW"])
 
 
@@ -106,7 +112,11 @@ def test_a_thousand_requests_bring_only_what_is_declared(
         chunked = body is not None and len(body) > 0 and data.draw(st.booleans())
         try:
             reply = client.ask(
-                path, method=method, body=iter([body]) if chunked and body else body, headers=shown, chunked=chunked
+                path + data.draw(queries),
+                method=method,
+                body=iter([body]) if chunked and body else body,
+                headers=shown,
+                chunked=chunked,
             )
         except (UnicodeEncodeError, ValueError):  # what http.client itself would never send
             return
