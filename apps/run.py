@@ -60,7 +60,10 @@ def run(
         sources = tuple(_played(one, own_pace=own_pace, page=serving is not None, once=once) for one in sources)
         model = model_of(session, aims, sources, steered=serving is not None)
         page = None if serving is None else _page(session, model, sources, serving)
-        sinks: list[Sink] = [] if page is None else [*page.sinks]
+        sinks: list[Sink] = []
+        if page is not None:
+            stack.callback(page.hub.close)
+            sinks += page.sinks
         for place in save:
             sinks.append(open_sink(place))
             stack.callback(sinks[-1].close)

@@ -198,6 +198,9 @@ def test_a_box_drawn_with_the_mouse_is_followed_recorded_and_stopped(browser: An
         page.mouse.move(left, top)
         page.mouse.down()
         page.mouse.move(right, bottom, steps=2)
+        stands = seen.picture()["index"]
+        time.sleep(1.5)
+        assert seen.picture()["index"] == stands, "what is drawn on stands still"
         page.mouse.up()
         seen.says("Target 1 is followed.")
         assert seen.followed(30) > 0.5
@@ -308,6 +311,6 @@ def test_several_sources_stand_side_by_side_and_alone(browser: Any, tmp_path: Pa
         box = page.locator(f"{PICTURE}:visible").bounding_box()
         page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         seen.says("Target 1 is followed.")
-        until(lambda: "synthetic" in page.inner_text("#target-list"))
+        until(lambda: "Source 2, target 1" in page.inner_text("#target-list"))
         assert seen.errors == []
     made.end()

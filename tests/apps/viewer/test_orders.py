@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -20,7 +21,7 @@ from edgevit.apps.viewer.desk import Desk
 from edgevit.apps.viewer.log import Log
 from edgevit.apps.viewer.recorder import Recorder
 from edgevit.apps.viewer.requests import KINDS, read_request
-from edgevit.errors import EdgevitError, UsageError
+from edgevit.errors import UsageError
 from edgevit.runtime import Frame, Tracks
 from edgevit.runtime.pipeline import Pipeline
 from edgevit.runtime.sources import open_source
@@ -68,14 +69,12 @@ def test_what_cannot_be_asked_is_told(said: str, sentence: str) -> None:
         read_request(said)
 
 
-@given(st.text(max_size=60) | st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists).map(json.dumps))
+@given(
+    st.text(max_size=60) | st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists).map(json.dumps)
+)
 def test_anything_is_read_or_refused_in_a_sentence(said: str) -> None:
-    try:
-        read = read_request(said)
-    except EdgevitError as fault:
-        assert str(fault)
-    else:
-        assert read["do"] in KINDS
+    with contextlib.suppress(UsageError):
+        assert read_request(said)["do"] in KINDS
 
 
 def test_an_order_has_the_keys_of_its_kind_and_a_number() -> None:
