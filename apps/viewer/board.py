@@ -15,7 +15,7 @@ HISTORY = 180
 
 
 class Board:
-    """Compare the ledger with how it stood a second ago. One thread uses it."""
+    """Compare the ledger with how it stood a second ago. One thread at a time uses it."""
 
     def __init__(self, pipeline: Pipeline, desk: Desk, recorder: Recorder) -> None:
         self._pipeline, self._desk, self._recorder = pipeline, desk, recorder
