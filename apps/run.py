@@ -21,6 +21,7 @@ from edgevit.runtime.steering import Steered
 from edgevit.runtime.sustained import Minute, Sustained
 
 from .aims import Aim, aimed
+from .metrics import Metrics
 from .viewer.page import Page
 from .viewer.serving import Serving
 
@@ -39,6 +40,7 @@ def run(
     own_pace: bool = False,
     once: bool = False,
     serving: Serving | None = None,
+    metrics: Metrics | None = None,
     on_result: Callable[[Any], object] | None = None,
     on_event: Callable[[str], object] | None = None,
     on_line: Callable[[str], object] | None = None,
@@ -49,9 +51,9 @@ def run(
 
     ``aims`` say where a tracker's targets are in the first frame of each source. ``own_pace`` plays what is not live at
     its own pace, as if it were a camera. With ``serving`` there is a page: what is not live plays over and over, or
-    ``once``, and targets may be shown there. ``seconds`` ends the run, and ``on_minute`` hears of each minute of it.
-    Whatever ends it, a fault or a signal too, what was answered is in the sinks, which are closed, and ``on_report``
-    gets the ledger.
+    ``once``, and targets may be shown there. ``metrics`` tells the ledger to Prometheus. ``seconds`` ends the run, and
+    ``on_minute`` hears of each minute of it. Whatever ends it, a fault or a signal too, what was answered is in the
+    sinks, which are closed, and ``on_report`` gets the ledger.
     """
     with ExitStack() as stack:
         sources = opened(source)
@@ -69,9 +71,12 @@ def run(
             stack.callback(sinks[-1].close)
         if hasattr(session, "warmup"):
             session.warmup()
+        on_event = on_event if metrics is None else metrics.counting(on_event)
         pipeline = Pipeline(model, list(sources), sinks, plan=plan, on_result=on_result, on_event=on_event)
         if serving is not None and page is not None:
             stack.enter_context(serving.shows(page, pipeline))
+        if metrics is not None:
+            stack.enter_context(metrics.tells(pipeline, session))
         tick = _Tick(pipeline, on_line, on_minute if seconds is not None else None)
         try:
             report = pipeline.run(tick, seconds=seconds)

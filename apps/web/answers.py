@@ -53,22 +53,20 @@ def strict(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     return [*kept, *(pair for pair in STRICT if pair[0] not in there)]
 
 
-async def refuse(scope: Scope, send: Send, refusal: Refusal, *, more: bool = False) -> None:
-    """Send a refusal, to a websocket that was not accepted too. With ``more`` the caller ends the answer."""
+async def refuse(scope: Scope, send: Send, refusal: Refusal) -> None:
+    """Send a refusal, to a websocket that was not accepted too."""
     if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": 1008, "reason": refusal.message[:120]})
         return
     body = json.dumps(error_data(refusal.status, refusal.message), ensure_ascii=False).encode()
     headers = {"content-type": "application/json", "content-length": str(len(body)), **refusal.headers}
-    await respond(scope, send, refusal.status, headers, body, more=more)
+    await respond(scope, send, refusal.status, headers, body)
 
 
-async def respond(
-    scope: Scope, send: Send, status: int, headers: Mapping[str, str], body: bytes = b"", *, more: bool = False
-) -> None:
+async def respond(scope: Scope, send: Send, status: int, headers: Mapping[str, str], body: bytes = b"") -> None:
     """Send a whole answer."""
     prefix = "websocket.http" if scope["type"] == "websocket" else "http"
     pairs = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     start: Message = {"type": f"{prefix}.response.start", "status": status, "headers": strict(pairs)}
     await send(start)
-    await send({"type": f"{prefix}.response.body", "body": body, "more_body": more})
+    await send({"type": f"{prefix}.response.body", "body": body})

@@ -52,10 +52,20 @@ class Rules:
 
 
 class Guard:
-    """Wrap an application. ``log`` gets a line for each answer: client, method, path, status, milliseconds."""
+    """Wrap an application.
 
-    def __init__(self, app: ASGIApp, rules: Rules, *, log: Callable[[str], object] | None = None) -> None:
-        self._app, self._rules, self._log = app, rules, log
+    ``log`` gets a line for each answer: client, method, path, status, milliseconds. ``note`` hears of its faults.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        rules: Rules,
+        *,
+        log: Callable[[str], object] | None = None,
+        note: Callable[[str], object] | None = None,
+    ) -> None:
+        self._app, self._rules, self._log, self._note = app, rules, log, note
         self._hosts = Hosts(rules.address, rules.hosts)
         self._keys = Keys(rules.token) if rules.token is not None else None
         self._buckets = Buckets(rules.rate_per_s, rules.burst)
@@ -65,7 +75,7 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        began_s, answer = time.monotonic(), _Answer(scope, send)
+        began_s, answer = time.monotonic(), _Answer(send)
         try:
             await self._judged(scope, receive, answer)
         finally:
@@ -76,30 +86,37 @@ class Guard:
         asked = _Asked(scope)
         _clean(scope)
         refusal = self._frequency(asked) or self._name(asked) or self._origin(asked)
-        if refusal is None and self._keys is not None:
-            if scope["type"] == "http" and scope["method"] == "GET" and self._keys.opens_by_query(asked.query):
-                await _welcome(scope, answer, self._keys, asked)
-                return
-            refusal = self._token(asked)
-        if refusal is not None:
-            await refuse(scope, answer, refusal)
-            return
         if scope["type"] == "websocket":
-            await self._app(scope, _Slowed(receive, self._rules.messages_per_s), answer)
+            if refusal := refusal or self._token(asked):
+                await refuse(scope, answer, refusal)
+            else:
+                await self._app(scope, _Slowed(receive, self._rules.messages_per_s), answer)
             return
         intake = Intake(scope, receive, answer, self._rules.most_body_bytes, self._rules.body_timeout_s)
-        if await intake.announced_too_much():
-            return
+        if refusal is None and self._invited(scope, asked):
+            await self._welcome(scope, intake.send, asked)
+        elif refusal := refusal or self._token(asked):
+            await refuse(scope, intake.send, refusal)
+        elif not await intake.announced_too_much():
+            await self._answered(scope, intake, answer)
+
+    async def _answered(self, scope: Scope, intake: Intake, answer: _Answer) -> None:
         try:
             await self._app(scope, intake, intake.send)
         except Exception as exc:
             if intake.over:  # the application was told that the client went, and said so
                 return
-            if self._log is not None:
-                self._log(f"{scope['method']} {_shown(scope)} failed: {type(exc).__name__}: {exc}")
+            if self._note is not None:
+                self._note(f"{scope['method']} {_shown(scope)} failed: {type(exc).__name__}: {exc}")
+            if answer.complete:
+                return
             if answer.status:
-                raise
-            await refuse(scope, answer, Refusal(500, "This is a bug in edgevit, please report it."))
+                raise  # cut off: the server closes the line, which is all that it still can tell
+            await refuse(scope, intake.send, Refusal(500, "This is a bug in edgevit, please report it."))
+
+    def _invited(self, scope: Scope, asked: _Asked) -> bool:
+        """Tell whether a browser opens a page with the right token in its address."""
+        return bool(self._keys and scope["method"] == "GET" and self._keys.opens_by_query(asked.query))
 
     def _frequency(self, asked: _Asked) -> Refusal | None:
         wait_s = self._buckets.wait_s(asked.client)
@@ -127,8 +144,7 @@ class Guard:
         return None
 
     def _token(self, asked: _Asked) -> Refusal | None:
-        assert self._keys is not None
-        if self._keys.opens(asked.joined(b"authorization"), asked.joined(b"cookie"), asked.port):
+        if self._keys is None or self._keys.opens(asked.joined(b"authorization"), asked.joined(b"cookie"), asked.port):
             return None
         self._buckets.fine(asked.client, _WRONG_TOKEN_COSTS)
         return Refusal(
@@ -138,12 +154,27 @@ class Guard:
             {"www-authenticate": 'Bearer realm="edgevit"'},
         )
 
+    async def _welcome(self, scope: Scope, send: Send, asked: _Asked) -> None:
+        """Give a browser the cookie and send it to the address without the token.
+
+        After a link on another site a redirect would still count as that site's doing, and a strict cookie would not
+        go with it; a page that leads on does not.
+        """
+        assert self._keys is not None
+        place = clean_path(scope["path"], asked.query)
+        headers = {"set-cookie": self._keys.set_cookie(asked.port)}
+        if asked.one(b"sec-fetch-site") in ("cross-site", "same-site"):
+            page = f'<!doctype html><meta http-equiv="refresh" content="0;url={html.escape(place)}">'
+            await respond(scope, send, 200, {**headers, "content-type": "text/html; charset=utf-8"}, page.encode())
+        else:
+            await respond(scope, send, 303, {**headers, "location": place, "content-length": "0"})
+
 
 class _Asked:
     """Hold what of a request is judged."""
 
     def __init__(self, scope: Scope) -> None:
-        self._headers: list[tuple[bytes, bytes]] = scope["headers"]
+        self._headers: list[tuple[bytes, bytes]] = [(key.lower(), value) for key, value in scope["headers"]]
         self.query: bytes = scope.get("query_string", b"")
         self.client = client_of((scope.get("client") or ("?",))[0])
         self.port = int((scope.get("server") or ("", 0))[1] or 0)
@@ -162,10 +193,10 @@ class _Asked:
 
 
 class _Answer:
-    """Send on, with the strict headers, and remember the status."""
+    """Send on, with the strict headers, and remember how far it went."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
-        self._send, self.status = send, 0
+    def __init__(self, send: Send) -> None:
+        self._send, self.status, self.complete = send, 0, False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] in ("http.response.start", "websocket.http.response.start"):
@@ -173,6 +204,8 @@ class _Answer:
             message = {**message, "headers": strict(message.get("headers", ()))}
         elif message["type"] == "websocket.accept":
             self.status = 101
+        elif message["type"] == "http.response.body":
+            self.complete = not message.get("more_body", False)
         await self._send(message)
 
 
@@ -188,24 +221,9 @@ class _Slowed:
         return await self._receive()
 
 
-async def _welcome(scope: Scope, send: Send, keys: Keys, asked: _Asked) -> None:
-    """Give a browser the cookie and send it to the address without the token.
-
-    After a link on another site a redirect would still count as that site's doing, and a strict cookie would not go
-    with it; a page that leads on does not.
-    """
-    place = clean_path(scope["path"], asked.query)
-    headers = {"set-cookie": keys.set_cookie(asked.port)}
-    if asked.one(b"sec-fetch-site") in ("cross-site", "same-site"):
-        page = f'<!doctype html><meta http-equiv="refresh" content="0;url={html.escape(place)}">'
-        await respond(scope, send, 200, {**headers, "content-type": "text/html; charset=utf-8"}, page.encode())
-    else:
-        await respond(scope, send, 303, {**headers, "location": place, "content-length": "0"})
-
-
 def _clean(scope: Scope) -> None:
     """Take out what may hold a secret, in the server's own copy too: uvicorn writes queries into its log."""
-    scope["headers"] = [(key, value) for key, value in scope["headers"] if key not in _SECRET]
+    scope["headers"] = [(key, value) for key, value in scope["headers"] if key.lower() not in _SECRET]
     scope["query_string"] = without_token(scope.get("query_string", b""))
 
 

@@ -6,7 +6,6 @@ once. The server never touches signals: it is ended by ``stop``, or by whatever 
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import socket
 import threading
@@ -15,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgevit.errors import EdgevitError, EnvironmentFault, missing
 
-from .address import Address
+from .address import Address, ip_of
+from .protocols import http_protocol, websocket_protocol
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 GRACE_S = 5
 """How long requests in flight may take when the server ends; then they are cut off."""
 _MARGIN_S = 3.0
-_QUIET_S = 10.0
-_MOST_CONNECTIONS = 256
 _LARGEST_MESSAGE_BYTES = 64 << 10
 
 
@@ -51,20 +49,18 @@ class Running:
     """
 
     def __init__(self, app: ASGIApp, place: Listening | Address, *, grace_s: int = GRACE_S) -> None:
-        uvicorn = _uvicorn()
+        uvicorn = check_packages()
         self._place = place if isinstance(place, Listening) else Listening(place)
         self.address = self._place.address
         self._grace_s = grace_s
         config = uvicorn.Config(
             app,
-            http=_patient_protocol(),
-            ws="websockets-sansio",
+            http=http_protocol(),
+            ws=websocket_protocol(),
             ws_max_size=_LARGEST_MESSAGE_BYTES,
             ws_per_message_deflate=False,  # pictures are compressed already
             lifespan="auto",
-            log_config=None,
-            log_level="critical",  # the guard logs; what uvicorn writes of requests holds their query
-            access_log=False,
+            log_config=None,  # logging is the process's own affair
             proxy_headers=False,  # else any client could say that it is another one
             server_header=False,
             timeout_graceful_shutdown=grace_s,
@@ -120,7 +116,8 @@ class Running:
             self._fault = exc
 
 
-def _uvicorn() -> Any:
+def check_packages() -> Any:
+    """Return uvicorn, or say what to type where the extra is absent."""
     try:
         import starlette as starlette
         import uvicorn
@@ -133,14 +130,37 @@ def _uvicorn() -> Any:
 def _bound(address: Address) -> socket.socket:
     """Take the port, or say in a sentence why not."""
     try:
-        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, *_, place = found[0]
-        both = family == socket.AF_INET6 and address.everywhere and socket.has_dualstack_ipv6()
-        return socket.create_server(place[:2], family=family, dualstack_ipv6=both, backlog=128)
+        return _listening(*_family(address.host), address)
     except socket.gaierror as exc:
         raise EnvironmentFault(f"There is no host '{address.host}' to listen on: {exc.strerror}.") from exc
     except OSError as exc:
-        raise EnvironmentFault(f"{_REASONS.get(exc.errno or 0, _OTHER).format(address, exc.strerror)}") from exc
+        reason = _REASONS.get(exc.errno or 0, _OTHER)
+        raise EnvironmentFault(reason.format(address, exc.strerror or exc)) from exc
+
+
+def _listening(family: socket.AddressFamily, host: str, address: Address) -> socket.socket:
+    # The protocol is named because asyncio sends small answers at once (TCP_NODELAY) on such sockets only; on others
+    # every answer waits 40 ms for the other side's acknowledgement of its head.
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            both = address.everywhere and socket.has_dualstack_ipv6()
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if both else 1)
+        made.bind((host, address.port))
+        made.listen(128)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _family(host: str) -> tuple[socket.AddressFamily, str]:
+    """Return the address of a host; one that is typed as an address is asked of nobody."""
+    if (ip := ip_of(host)) is not None and "%" not in host:
+        return (socket.AF_INET if ip.version == 4 else socket.AF_INET6), host
+    family, *_, place = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    return family, str(place[0])
 
 
 _REASONS = {
@@ -149,39 +169,3 @@ _REASONS = {
     errno.EADDRNOTAVAIL: "{0} is no address of this machine. Type 0.0.0.0:PORT for all that it has.",
 }
 _OTHER = "{0} cannot be opened: {1}."
-
-
-def _patient_protocol() -> type[Any]:
-    """Return uvicorn's HTTP protocol with the two limits that it lacks: silent connections, and too many of them."""
-    from uvicorn.protocols.http.h11_impl import H11Protocol
-
-    class Patient(H11Protocol):
-        _watch: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            if len(self.connections) > _MOST_CONNECTIONS:
-                transport.abort()
-            else:
-                self._expect_a_request()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            super().connection_lost(exc)
-            if self._watch is not None:
-                self._watch.cancel()
-
-        def on_response_complete(self) -> None:
-            super().on_response_complete()
-            self._expect_a_request()
-
-        def _expect_a_request(self) -> None:
-            if self._watch is not None:
-                self._watch.cancel()
-            self._watch = self.loop.call_later(_QUIET_S, self._hang_up, self.cycle)
-
-        def _hang_up(self, last: Any) -> None:
-            """Close, if no request began since the last one: its head dribbles in, or a refused body runs on."""
-            if self.cycle is last and self.transport.get_protocol() is self:
-                self.transport.close()
-
-    return Patient

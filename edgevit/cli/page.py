@@ -1,4 +1,4 @@
-"""Read the options of the page, which live verbs share: ``--serve``, and what goes with it. No verb."""
+"""Read the options by which a live verb listens: ``--serve``, ``--metrics``, and what goes with them. No verb."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from . import console
 def add_page_options(parser: argparse.ArgumentParser) -> None:
     """Add them."""
     parser.add_argument("--serve", metavar="[HOST:]PORT", help="show it on a page; to this machine alone without HOST")
+    parser.add_argument("--metrics", metavar="[HOST:]PORT", help="tell the ledger to Prometheus there, at /metrics")
     parser.add_argument("--record-dir", metavar="DIR", help="where the page's recordings go (default: recordings)")
     parser.add_argument(
         "--allow-host", action="append", default=[], metavar="NAME", help="a further name of this machine"
@@ -29,8 +30,15 @@ def serving_of(args: argparse.Namespace) -> Any:
     return door("edgevit.apps.viewer.serving:Serving")(args.serve, hosts=args.allow_host, say=console.note, **folder)
 
 
+def metrics_of(args: argparse.Namespace) -> Any:
+    """Take the port of ``--metrics``, or return None."""
+    if args.metrics is None:
+        return None
+    return door("edgevit.apps.metrics:Metrics")(args.metrics, hosts=args.allow_host, say=console.note)
+
+
 def refuse_page_options(args: argparse.Namespace) -> None:
-    """Say so where they stand without a page."""
-    for name in ("record_dir", "allow_host", "once"):
+    """Say so where they stand without a page; figures have names of the machine too."""
+    for name in ("record_dir", "once", *(("allow_host",) if args.metrics is None else ())):
         if getattr(args, name):
             raise UsageError(f"--{name.replace('_', '-')} is for a page. Type: --serve 8080")

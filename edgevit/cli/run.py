@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..registry import door
 from . import console
 from .bundles import find_bundle
-from .page import add_page_options, serving_of
+from .page import add_page_options, metrics_of, serving_of
 from .parsing import duration, latency, positive, whole
 from .track import add_aims
 
@@ -28,7 +28,8 @@ Each OUTPUT is a video, a folder or a .jsonl file; --json prints one JSON line a
   edgevit run levit_128s-onnx-fp32 'rtsp://camera/1?timeout=5s' answers.jsonl --max-latency 80ms
   edgevit run hit_nano 0 --box 312,146,106,96 --for 10m     a line a minute: pace, ages, clock, heat
   edgevit run shvit_shapes clip.mp4 --own-pace              a file as if it were a camera
-  edgevit run shvit_shapes 0 --serve 8080                   a page to watch it; see docs/page.md"""
+  edgevit run shvit_shapes 0 --serve 8080                   a page to watch it; see docs/page.md
+  edgevit run shvit_shapes 0 --metrics 9464                 http://127.0.0.1:9464/metrics for Prometheus"""
 
 _INTERRUPTED = 130
 
@@ -63,6 +64,9 @@ def run(args: argparse.Namespace) -> int:
         serving = serving_of(args)
         if serving is not None:
             stack.callback(serving.close)
+        metrics = metrics_of(args)
+        if metrics is not None:
+            stack.callback(metrics.close)
         sources = door("edgevit.apps.run:opened")(args.source)
         for source in sources:
             stack.callback(source.close)
@@ -80,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
             own_pace=args.own_pace,
             once=args.once,
             serving=serving,
+            metrics=metrics,
             on_result=(lambda result: console.answer(result.to_dict())) if args.json else _change_printer(),
             on_event=console.note,
             on_line=None if args.json else _line_printer(),

@@ -91,7 +91,8 @@ def run(args: argparse.Namespace) -> int:
     """Follow the target to the end."""
     from .. import load
 
-    if args.serve is not None or args.input.lower().endswith(".streams") or len(args.aims) > 1:
+    listens = args.serve is not None or args.metrics is not None
+    if listens or args.input.lower().endswith(".streams") or len(args.aims) > 1:
         return _together(args)
     refuse_page_options(args)
     path = find_bundle(args.bundle)
@@ -127,7 +128,8 @@ def _together(args: argparse.Namespace) -> int:
     if args.serve is not None and (args.show or args.point):
         raise UsageError("With --serve, targets are shown on the page or by --box. Leave --show and --point out.")
     if args.show or args.point:
-        raise UsageError("--show and --point are for one target in one input. Type: --box x,y,w,h for each.")
+        what = "--show and --point are for one target in one input, without --metrics."
+        raise UsageError(f"{what} Type: --box x,y,w,h for each.")
     parser = argparse.ArgumentParser()
     live.configure(parser)
     given = parser.parse_args([args.bundle, args.input, *args.outputs])

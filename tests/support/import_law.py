@@ -101,9 +101,9 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     "rich": ("edgevit.cli", "edgevit.models.weights"),
     "supervision": ("edgevit.runtime.results",),
     "starlette": _WEB,
-    "uvicorn": ("edgevit.apps.web.running",),
+    "uvicorn": ("edgevit.apps.web.protocols", "edgevit.apps.web.running"),
     "websockets": ("edgevit.apps.web.running",),
-    "prometheus_client": ("edgevit.apps.web",),
+    "prometheus_client": ("edgevit.apps.run_figures", "edgevit.apps.serve.figures", "edgevit.apps.web"),
 }
 """Foreign package -> the only files (and their parts) that may know it.
 numpy is everybody's, but for the face and the command line."""

@@ -37,8 +37,10 @@ def test_what_is_typed_is_what_is_meant(typed: str, host: str, port: int, loopba
 
 @pytest.mark.parametrize(
     "typed",
-    ["", "x", "65536", "-1", "٣", "http://127.0.0.1:80", "::1:80", "[1.2.3.4]:80", "[::1]", "1.2.3:80", "a b:80"]
-    + ["host:", "-a:1", "a..b:1", "999.1.1.1:80", "host:80/x"],
+    [
+        *("", "x", "65536", "-1", "٣", "http://127.0.0.1:80", "::1:80", "[1.2.3.4]:80", "[::1]", "1.2.3:80", "a b:80"),
+        *("host:", "-a:1", "a..b:1", "999.1.1.1:80", "host:80/x"),
+    ],
 )
 def test_what_makes_no_sense_is_told_with_an_example(typed: str) -> None:
     with pytest.raises(UsageError, match=r"\[::1\]:8080"):
