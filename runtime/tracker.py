@@ -160,6 +160,28 @@ class TrackSession(Opened[TrackNet], Streams[Tracks]):
             self.lane(number).start_next(place)
         return self
 
+    def take_over(self, before: Any, lane: int) -> None:
+        """Follow what another session follows in a source, from where it was last seen without doubt, by the same ids.
+
+        A target that this session followed before the other one is known again by what was learnt of it then.
+        """
+        if not isinstance(before, TrackSession):
+            raise UsageError("A tracker can stand in for another tracker only.")
+        old, mine = before.lane(lane), self.lane(lane)
+        with old._turn:
+            targets, waiting = dict(old._targets), old._waiting
+            cuts, old._waiting = copy.copy(old._cuts), []
+        with mine._turn:
+            net, known = mine._open(), mine._targets
+            mine._targets, mine._waiting, mine._cuts = {}, waiting, cuts
+            for key, target in targets.items():
+                again = known.get(key)
+                if again is not None and again.origin is target.origin:
+                    again.resume(*target.seen)
+                    mine._targets[key] = again
+                else:
+                    mine._targets[key] = Target(net, *target.seen, target.origin)
+
     def stages(self) -> tuple[Stage, ...]:
         """Answer in one stage: where frame n + 1 is cut depends on the answer to frame n. Each source has its lane."""
         return (Stage("answer", self._answered),)
