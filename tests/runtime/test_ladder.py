@@ -248,9 +248,11 @@ def test_what_was_stopped_or_started_meanwhile_is_so_after_the_swap() -> None:
     (first, *_) = red_box.frames(1)
     best.start(first, (40, 40, 64, 60), id=1)
     quick.take_over(best, 0)
-    quick.stop(1)
-    quick.start(first, (40, 40, 64, 60), id=2)
-    quick.start_next((42, 40, 66, 60))
+    best.stop(1)  # whoever holds the first session goes on talking to it
+    best.start(first, (40, 40, 64, 60), id=2)
+    best.start_next((42, 40, 66, 60))
+    assert best.ids == quick.ids == (2,)
+    assert best._targets.keys() == {1}
     best.take_over(quick, 0)
     assert best.ids == (2,)
     assert [track.id for track in best(first)] == [2, 3]
