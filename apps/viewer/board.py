@@ -52,7 +52,7 @@ class Board:
                 }
                 for lane, source in enumerate(report.sources)
             ],
-            "paused": self._desk.paused,
+            "paused": self._pipeline.paused,
             "recording": self._recorder.state(),
             "viewers": viewers,
             "event": report.events[-1] if report.events else "",

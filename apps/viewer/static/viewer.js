@@ -418,6 +418,7 @@ function showState(state) {
     ? `Stop ${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}` : "Record";
   if (state.recording.fault && state.recording.fault !== run.fault) say(state.recording.fault, "bad");
   run.fault = state.recording.fault;
+  $("event").textContent = state.event ? `Last told at ${state.event}.` : "";
   if (!run.over) link(state.paused ? "paused" : "live", state.paused ? "Paused" : "Live");
   if (performance.now() - (clock?.at ?? 0) > 5000) askClock();
 }
