@@ -9,8 +9,9 @@ from typing import Any
 
 from edgevit.errors import InputError, UsageError
 from edgevit.runtime import TrackSession
+from edgevit.runtime.ledger import name_of
 from edgevit.runtime.ledger_report import LedgerReport
-from edgevit.runtime.pipeline import Pipeline, name_of
+from edgevit.runtime.pipeline import Pipeline
 from edgevit.runtime.plan import Plan
 from edgevit.runtime.sinks import Sink, open_sink
 from edgevit.runtime.sources import Source, open_sources
@@ -41,19 +42,22 @@ def run(
     once: bool = False,
     serving: Serving | None = None,
     metrics: Metrics | None = None,
+    fallbacks: Sequence[Any] = (),
     on_result: Callable[[Any], object] | None = None,
     on_event: Callable[[str], object] | None = None,
     on_line: Callable[[str], object] | None = None,
     on_minute: Callable[[Minute], object] | None = None,
     on_report: Callable[[LedgerReport], object] | None = None,
+    on_start: Callable[[Pipeline], object] | None = None,
 ) -> LedgerReport:
     """Answer for a source, several, or what a URI or a ``.streams`` list names; return the ledger.
 
     ``aims`` say where a tracker's targets are in the first frame of each source. ``own_pace`` plays what is not live at
     its own pace, as if it were a camera. With ``serving`` there is a page: what is not live plays over and over, or
-    ``once``, and targets may be shown there. ``metrics`` tells the ledger to Prometheus. ``seconds`` ends the run, and
-    ``on_minute`` hears of each minute of it. Whatever ends it, a fault or a signal too, what was answered is in the
-    sinks, which are closed, and ``on_report`` gets the ledger.
+    ``once``, and targets may be shown there. ``metrics`` tells the ledger to Prometheus. ``fallbacks`` are sessions of
+    faster bundles, the fastest last. ``seconds`` ends the run, and ``on_minute`` hears of each minute of it.
+    ``on_start`` gets the pipeline, to pause and resume it. Whatever ends it, a fault or a signal too, what was answered
+    is in the sinks, which are closed, and ``on_report`` gets the ledger.
     """
     with ExitStack() as stack:
         sources = opened(source)
@@ -62,18 +66,28 @@ def run(
         sources = tuple(_played(one, own_pace=own_pace, page=serving is not None, once=once) for one in sources)
         model = model_of(session, aims, sources, steered=serving is not None)
         page = None if serving is None else _page(session, model, sources, serving)
-        sinks: list[Sink] = [] if page is None else [*page.sinks]
+        sinks: list[Sink] = []
+        if page is not None:
+            stack.callback(page.hub.close)
+            sinks += page.sinks
         for place in save:
             sinks.append(open_sink(place))
             stack.callback(sinks[-1].close)
-        if hasattr(session, "warmup"):
-            session.warmup()
+        for one in fallbacks:
+            check_fallback(session, one)
+        for one in (session, *fallbacks):
+            if hasattr(one, "warmup"):
+                one.warmup()
         on_event = on_event if metrics is None else metrics.counting(on_event)
-        pipeline = Pipeline(model, list(sources), sinks, plan=plan, on_result=on_result, on_event=on_event)
+        pipeline = Pipeline(
+            model, list(sources), sinks, plan=plan, on_result=on_result, on_event=on_event, fallbacks=fallbacks
+        )
         if serving is not None and page is not None:
             stack.enter_context(serving.shows(page, pipeline))
         if metrics is not None:
             stack.enter_context(metrics.tells(pipeline, session))
+        if on_start is not None:
+            on_start(pipeline)
         tick = _Tick(pipeline, on_line, on_minute if seconds is not None else None)
         try:
             report = pipeline.run(tick, seconds=seconds)
@@ -120,6 +134,15 @@ def _page(session: Any, model: Model, sources: Sequence[Source], serving: Servin
     steered = model if isinstance(model, Steered) else None
     about = session.manifest
     return Page(names, title=about.model, task=about.spec.task, record_dir=serving.record_dir, steered=steered)
+
+
+def check_fallback(session: Any, other: Any) -> None:
+    """Raise unless what the other one answers means the same."""
+    (task, labels), (its_task, its_labels) = ((s.manifest.task, s.manifest.spec.labels) for s in (session, other))
+    if task != its_task:
+        raise UsageError(f"{other.name} cannot stand in for {session.name}: it is made to {its_task}, not to {task}.")
+    if labels != its_labels:
+        raise UsageError(f"{other.name} cannot stand in for {session.name}: its classes are others.")
 
 
 class _Tick:

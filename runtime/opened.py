@@ -45,6 +45,12 @@ class Opened(Generic[Held]):
         """What the bundle says of itself."""
         return self.bundle.manifest
 
+    @property
+    def name(self) -> str:
+        """How a ledger calls it."""
+        m = self.manifest
+        return f"{m.model}-{m.format}-{m.precision}"
+
     def _open(self) -> Held:
         """Return what is held; whoever calls this has the turn."""
         if not self._held:

@@ -73,35 +73,41 @@ class Orders:
 class Steered:
     """Be a tracker for a pipeline, and let other threads name and drop its targets while it runs.
 
-    Without any target the answers are empty ones, and frames go by. Each source has its lane of the session.
+    Without any target the answers are empty ones, and frames go by. Each source has its lane of the session. While
+    another model stands in for this one, the session hands on what it is told.
     """
 
     def __init__(self, session: TrackSession) -> None:
-        self._session = session
+        self.session = session
+        self.name = session.name
         self._orders = Orders()
 
     def stages(self) -> tuple[Stage, ...]:
         """Return the one stage of a tracker; it does what was ordered before it takes the next frame."""
         return (Stage("answer", self._answer),)
 
+    def take_over(self, before: Any, lane: int) -> None:
+        """Take the targets of a source back from what stood in."""
+        self.session.take_over(before, lane)
+
     def ids(self, lane: int) -> tuple[int, ...]:
         """Return the targets that are followed in a source."""
-        return self._session.lane(lane).ids
+        return self.session.lane(lane).ids
 
     def start(self, lane: int, frame: Frame, place: tuple[float, ...]) -> Track:
         """Follow what this frame of a source shows in a box (left, top, right, bottom) or at a point (x, y)."""
         if len(place) == 2:  # the guess takes long, so no frame waits for it
             x, y, w, h = box_at(frame, (place[0], place[1]))
             place = (x, y, x + w, y + h)
-        return self._orders.ask(lambda: self._start(self._session.lane(lane), frame, place))
+        return self._orders.ask(lambda: self._start(self.session.lane(lane), frame, place))
 
     def stop(self, lane: int, id: int) -> None:
         """Follow this target no longer."""
-        self._orders.ask(lambda: self._session.lane(lane).stop(id))
+        self._orders.ask(lambda: self.session.lane(lane).stop(id))
 
     def _answer(self, job: Job) -> Tracks:
         self._orders.carry_out()
-        return self._session.lane(job.lane)(job.frame)
+        return self.session.lane(job.lane)(job.frame)
 
     def _start(self, session: TrackSession, frame: Frame, box_xyxy: tuple[float, ...]) -> Track:
         if len(session.ids) >= MOST_TARGETS:

@@ -51,6 +51,12 @@ class TrackSession(Opened[TrackNet], Streams[Tracks]):
         self._targets: dict[int, Target] = {}
         self._waiting: list[Place] = []
         self._cuts = SceneCuts()
+        self._heir: TrackSession | None = None
+
+    @property
+    def _acting(self) -> TrackSession:
+        """Return who follows the targets of this lane now: another session may have taken them over."""
+        return self if self._heir is None else self._heir._acting
 
     def lane(self, number: int) -> TrackSession:
         """Return the session for another source: the same engines, targets of its own. This one is number 0.
@@ -67,12 +73,14 @@ class TrackSession(Opened[TrackNet], Streams[Tracks]):
     @property
     def ids(self) -> tuple[int, ...]:
         """The targets that are followed, in the order in which they were started."""
-        return tuple(self._targets)
+        return tuple(self._acting._targets)
 
     def start(
         self, picture: Frame | Any, box_xyxy: Sequence[float], id: int | None = None, *, color: str | None = None
     ) -> Track:
         """Follow what is in a box of this frame: left, top, right, bottom in pixels. An ``id`` in use is replaced."""
+        if self._heir is not None:
+            return self._acting.start(picture, box_xyxy, id, color=color)
         frame = frame_of(picture, color)
         box_xywh = _box_xywh(box_xyxy)
         began = time.perf_counter_ns()
@@ -93,8 +101,9 @@ class TrackSession(Opened[TrackNet], Streams[Tracks]):
 
     def start_next(self, place: Place) -> None:
         """Follow what is in this box of the next frame that comes; its answer there is that box."""
-        with self._turn:
-            self._waiting.append(place)
+        acting = self._acting
+        with acting._turn:
+            acting._waiting.append(place)
 
     def __call__(self, picture: Frame | Any, *, color: str | None = None) -> Tracks:
         """Find every target in the next frame; the answers are in the order in which they were started."""
@@ -109,11 +118,12 @@ class TrackSession(Opened[TrackNet], Streams[Tracks]):
 
     def stop(self, id: int) -> None:
         """Follow this target no longer."""
-        with self._turn:
-            if id not in self._targets:
-                known = ", ".join(map(str, self._targets)) or "none"
+        acting = self._acting
+        with acting._turn:
+            if id not in acting._targets:
+                known = ", ".join(map(str, acting._targets)) or "none"
                 raise UsageError(f"No target has the id {id}; followed are: {known}.")
-            del self._targets[id]
+            del acting._targets[id]
 
     def stream(
         self,
@@ -159,6 +169,31 @@ class TrackSession(Opened[TrackNet], Streams[Tracks]):
         for number, place in enumerate(places):
             self.lane(number).start_next(place)
         return self
+
+    def take_over(self, before: Any, lane: int) -> None:
+        """Follow what another session follows in a source, from where it was last seen without doubt, by the same ids.
+
+        A target that this session followed before the other one is known again by what was learnt of it then. Until
+        it takes them back, the other one hands on whatever it is told about its targets.
+        """
+        before = getattr(before, "session", before)
+        if not isinstance(before, TrackSession):
+            raise UsageError("A tracker can stand in for another tracker only.")
+        old, mine = before.lane(lane), self.lane(lane)
+        with old._turn:
+            targets, waiting = dict(old._targets), old._waiting
+            cuts, old._waiting = copy.copy(old._cuts), []
+            old._heir, mine._heir = mine, None
+        with mine._turn:
+            net, known = mine._open(), mine._targets
+            mine._targets, mine._waiting, mine._cuts = {}, waiting, cuts
+            for key, target in targets.items():
+                again = known.get(key)
+                if again is not None and again.origin is target.origin:
+                    again.resume(*target.seen)
+                    mine._targets[key] = again
+                else:
+                    mine._targets[key] = Target(net, *target.seen, target.origin)
 
     def stages(self) -> tuple[Stage, ...]:
         """Answer in one stage: where frame n + 1 is cut depends on the answer to frame n. Each source has its lane."""

@@ -15,7 +15,7 @@ HISTORY = 180
 
 
 class Board:
-    """Compare the ledger with how it stood a second ago. One thread uses it."""
+    """Compare the ledger with how it stood a second ago. One thread at a time uses it."""
 
     def __init__(self, pipeline: Pipeline, desk: Desk, recorder: Recorder) -> None:
         self._pipeline, self._desk, self._recorder = pipeline, desk, recorder
@@ -52,7 +52,7 @@ class Board:
                 }
                 for lane, source in enumerate(report.sources)
             ],
-            "paused": self._desk.paused,
+            "paused": self._pipeline.paused,
             "recording": self._recorder.state(),
             "viewers": viewers,
             "event": report.events[-1] if report.events else "",

@@ -21,7 +21,6 @@ class Desk:
     """Hold what can be steered. ``steered`` is None where the model follows nothing."""
 
     def __init__(self, pipeline: Pipeline, steered: Steered | None, recorder: Recorder, lanes: int) -> None:
-        self.paused = False
         self._pipeline, self._steered, self._recorder = pipeline, steered, recorder
         self._lanes = lanes
         self._turn = threading.Lock()
@@ -52,9 +51,8 @@ class Desk:
         return {"id": request["id"]}
 
     def _pause(self, request: dict[str, Any], look: Look) -> dict[str, Any]:
-        self.paused = request["on"]
-        self._pipeline.pause() if self.paused else self._pipeline.resume()
-        return {"paused": self.paused}
+        self._pipeline.pause() if request["on"] else self._pipeline.resume()
+        return {"paused": self._pipeline.paused}
 
     def _record(self, request: dict[str, Any], look: Look) -> dict[str, Any]:
         return {"files": list(self._recorder.start() if request["on"] else self._recorder.stop())}

@@ -139,7 +139,7 @@ class Page:
     async def _beat(self, board: Board) -> None:
         while True:
             await asyncio.sleep(_SECOND_S)
-            state = board.sample(len(self._viewers))
+            state = await asyncio.to_thread(board.sample, len(self._viewers))  # it may wait for an answer to end
             for viewer in tuple(self._viewers):
                 viewer.say(state)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from starlette.websockets import WebSocket
 
 SILENCE_S = 20.0
-"""A viewer that has been sent something and said nothing for so long has gone."""
+"""A viewer that was sent something and has said nothing at all for so long has gone."""
 _REMEMBERED = 4
 """Frames a source that a box may be drawn on: the last ones that this viewer was sent."""
 _MOST_ORDERS = 8
@@ -128,6 +128,8 @@ class Viewer:
     async def _hear(self) -> None:
         while True:
             text = await self._socket.receive_text()
+            if self._owes_since_s is not None:  # it lives; while it is drawn on, a picture stands still
+                self._owes_since_s = time.monotonic()
             if len(text) > MOST_LETTERS:
                 self.end("its message is too long")
                 return

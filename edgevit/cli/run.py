@@ -9,11 +9,13 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..errors import UsageError
 from ..registry import door
 from . import console
 from .bundles import find_bundle
 from .page import add_page_options, metrics_of, serving_of
 from .parsing import duration, latency, positive, whole
+from .pausing import pausing
 from .track import add_aims
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ Each OUTPUT is a video, a folder or a .jsonl file; --json prints one JSON line a
 
   edgevit run shvit_shapes 0
   edgevit run levit_128s-onnx-fp32 'rtsp://camera/1?timeout=5s' answers.jsonl --max-latency 80ms
+  edgevit run levit_256-onnx-fp32 0 --max-latency 80ms --fallback levit_128s-onnx-fp32
   edgevit run hit_nano 0 --box 312,146,106,96 --for 10m     a line a minute: pace, ages, clock, heat
   edgevit run shvit_shapes clip.mp4 --own-pace              a file as if it were a camera
   edgevit run shvit_shapes 0 --serve 8080                   a page to watch it; see docs/page.md
@@ -43,9 +46,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-latency", type=latency, metavar="T", help="skip frames whose answer would be older: 80ms"
     )
+    parser.add_argument(
+        "--fallback",
+        action="append",
+        default=[],
+        metavar="BUNDLE",
+        help="a faster bundle that answers while --max-latency is not kept; again for several, the fastest last",
+    )
     parser.add_argument("--max-fps", type=positive, metavar="N", help="answer no more often")
     parser.add_argument("--for", dest="seconds", type=duration, metavar="T", help="stop after 60s, 10m or 1h")
     parser.add_argument("--limit", type=whole(1, 10**9), metavar="N", help="stop after N answers")
+    parser.add_argument(
+        "--batch", type=whole(1, 1024), metavar="N", help="answer N sources' frames at once, if the bundle can"
+    )
     parser.add_argument("--own-pace", action="store_true", help="play a file at its own pace, as if it were a camera")
     add_aims(parser)
     add_page_options(parser)
@@ -58,7 +71,9 @@ def run(args: argparse.Namespace) -> int:
     """Answer until it ends."""
     from .. import load
 
-    path = find_bundle(args.bundle)
+    path, *others = map(find_bundle, [args.bundle, *args.fallback])
+    if others and args.max_latency is None:
+        raise UsageError("--fallback answers while a limit is not kept, and there is none. Type: --max-latency 80ms")
     with ExitStack() as stack:
         # The input and the port first: a mistyped one should not cost the loading of a model.
         serving = serving_of(args)
@@ -70,9 +85,12 @@ def run(args: argparse.Namespace) -> int:
         sources = door("edgevit.apps.run:opened")(args.source)
         for source in sources:
             stack.callback(source.close)
-        session = stack.enter_context(load(path, engine=args.engine, threads=args.threads, precision=args.precision))
+        session, *fallbacks = [
+            stack.enter_context(load(one, engine=args.engine, threads=args.threads, precision=args.precision))
+            for one in (path, *others)
+        ]
         engine = session.engine_description
-        plan = door("edgevit.runtime.plan:Plan")(args.policy, args.max_latency, args.max_fps, args.limit)
+        plan = door("edgevit.runtime.plan:Plan")(args.policy, args.max_latency, args.max_fps, args.limit, args.batch)
         minutes: list[dict[str, Any]] = []
         report: LedgerReport = door("edgevit.apps.run:run")(
             session,
@@ -85,6 +103,8 @@ def run(args: argparse.Namespace) -> int:
             once=args.once,
             serving=serving,
             metrics=metrics,
+            fallbacks=fallbacks,
+            on_start=stack.enter_context(pausing()),
             on_result=(lambda result: console.answer(result.to_dict())) if args.json else _change_printer(),
             on_event=console.note,
             on_line=None if args.json else _line_printer(),
@@ -113,6 +133,10 @@ def _show(engine: str, report: LedgerReport) -> None:
     console.table(heads[0], report.stage_rows(), right="-rrrrrr")
     console.say()
     console.table(heads[1], report.source_rows(), right="-rrrrrr")
+    if report.models:
+        console.say("\n" + ", ".join(f"{count} answers by {name}" for name, count in report.models))
+    for switch in report.switches:
+        console.say(f"{switch.at_s:6.1f} s  {switch.old} -> {switch.new}: {switch.why}")
     why = f"; {report.stopped}" if report.stopped else ""
     console.note(f"{report.answered} answers in {report.seconds:.1f} s ({engine}){why}.")
 

@@ -73,14 +73,14 @@ function hear(told) {
 
 function welcome(told) {
   const same = run.task === told.task && JSON.stringify(run.names) === JSON.stringify(told.sources);
-  Object.assign(run, { task: told.task, names: told.sources, over: false });
+  Object.assign(run, { task: told.task, names: told.sources, over: false, since: performance.now() });
   retry_ms = 500;
   $("title").textContent = told.title;
   document.title = `${told.title} · edgevit`;
   $("targets").hidden = told.task !== "track";
   $("best").hidden = told.task !== "classify";
   if (!same) layOut();
-  for (const view of run.views) view.number = 0;
+  for (const view of run.views) Object.assign(view, { number: 0, next: null, stroke: null });
   answerAges = [];
   const now = performance.now();
   const newest = told.history.at(-1)?.at_s ?? 0;
@@ -118,7 +118,7 @@ function receive(buffer) {
   if (header.fault) {
     say(header.fault, "bad");
     send({ do: "shown", lane: header.lane, number: header.number });
-  } else if (view.decoding) view.next = [header, buffer];
+  } else if (view.decoding || view.stroke) view.next = [header, buffer]; // a picture that is drawn on stands still
   else decode(view, header, buffer);
 }
 
@@ -128,15 +128,21 @@ async function decode(view, header, buffer) {
   try {
     const length = new DataView(buffer).getUint32(4, true);
     const bitmap = await createImageBitmap(new Blob([new Uint8Array(buffer, 8 + length)], { type: "image/jpeg" }));
+    if (view.stroke) return bitmap.close();
     view.bitmap?.close();
     Object.assign(view, { bitmap, header, fresh: true });
     paintSoon(view);
   } finally {
     view.decoding = false;
-    const next = view.next;
-    view.next = null;
-    if (next) decode(view, ...next);
+    goOn(view);
   }
+}
+
+function goOn(view) {
+  const next = view.next;
+  if (!next || view.decoding || view.stroke) return;
+  view.next = null;
+  decode(view, ...next);
 }
 
 function paintSoon(view) {
@@ -159,7 +165,7 @@ function layOut() {
   run.views = run.names.map((name, lane) => makeView(name, lane));
   $("views").classList.toggle("many", run.names.length > 1);
   $("tabs").hidden = run.names.length < 2;
-  $("tabs").replaceChildren(...(run.names.length < 2 ? [] : ["All", ...run.names].map((name, n) => makeTab(name, n - 1))));
+  $("tabs").replaceChildren(...(run.names.length < 2 ? [] : ["All", ...run.views.map((view) => view.title)].map((name, n) => makeTab(name, n - 1))));
   choose(-1);
 }
 
@@ -179,14 +185,15 @@ function choose(lane) {
 }
 
 function makeView(name, lane) {
+  const title = run.names.length > 1 ? `${lane + 1}  ${name}` : name; // two cameras may have one name
   const canvas = make("canvas", {});
   const figure = make("figure", { className: "view" });
   const empty = make("p", { className: "empty", textContent: "Waiting for a picture" });
   figure.append(canvas, empty);
-  if (run.names.length > 1) figure.append(make("figcaption", { textContent: name }));
+  if (run.names.length > 1) figure.append(make("figcaption", { textContent: title }));
   $("views").append(figure);
-  const view = { lane, name, canvas, figure, empty, number: 0, stroke: null };
-  canvas.setAttribute("aria-label", `Picture of ${name}`);
+  const view = { lane, title, canvas, figure, empty, number: 0, stroke: null, next: null };
+  canvas.setAttribute("aria-label", `Picture of ${title}`);
   canvas.setAttribute("role", "img");
   if (run.task === "track") makeDrawable(view);
   view.seen = new ResizeObserver(() => paintSoon(view));
@@ -224,7 +231,8 @@ function paint(view) {
 function drawn(view) {
   view.fresh = false;
   const at = performance.now();
-  if (clock && !run.paused) screenAges.push({ at, ms: Math.max(0, at + clock.off - view.header.captured_ms), lane: view.lane });
+  // In the first second the page is still being built; its pictures' ages are the browser's, not the run's.
+  if (clock && !run.paused && at > run.since + 1000) screenAges.push({ at, ms: Math.max(0, at + clock.off - view.header.captured_ms), lane: view.lane });
   while (screenAges.length && screenAges[0].at < at - MINUTE_MS - 1000) screenAges.shift();
 }
 
@@ -309,7 +317,7 @@ function makeDrawable(view) {
   canvas.setAttribute("role", "application");
   canvas.setAttribute(
     "aria-label",
-    `Picture of ${view.name}. Draw a box around a target. With keys: Enter begins a box, arrows move it, ` +
+    `Picture of ${view.title}. Draw a box around a target. With keys: Enter begins a box, arrows move it, ` +
       "Shift and arrows size it, Enter follows, Escape leaves.",
   );
   canvas.onpointerdown = (event) => {
@@ -327,17 +335,19 @@ function makeDrawable(view) {
   canvas.onpointerup = (event) => {
     const stroke = view.stroke;
     if (stroke?.pointer !== event.pointerId) return;
-    view.stroke = null;
     const per = canvas.getBoundingClientRect().width / view.header.size_hw[1];
     const near = Math.hypot(stroke.to[0] - stroke.from[0], stroke.to[1] - stroke.from[1]) * per < CLICK_PX;
     follow(view, near ? stroke.to : boxOf(stroke));
   };
-  canvas.onpointercancel = () => {
-    view.stroke = null;
-    paintSoon(view);
-  };
+  canvas.onpointercancel = () => leave(view);
   canvas.onkeydown = (event) => keyed(view, event);
   canvas.onblur = canvas.onpointercancel;
+}
+
+function leave(view) {
+  view.stroke = null;
+  paintSoon(view);
+  goOn(view);
 }
 
 /** Return where an event is, in pixels of the original frame. */
@@ -355,15 +365,13 @@ function keyed(view, event) {
   if (!view.header || (!view.stroke && event.key !== "Enter") || !(step || ["Enter", "Escape"].includes(event.key))) return;
   event.preventDefault();
   const [height, width] = view.header.size_hw, { stroke } = view;
-  if (event.key === "Escape") view.stroke = null;
-  else if (step) {
+  if (event.key === "Escape") return leave(view);
+  if (step) {
     const by = [step[0] * width * 0.02, step[1] * height * 0.02];
     stroke.to = stroke.to.map((value, n) => value + by[n]);
     if (!event.shiftKey) stroke.from = stroke.from.map((value, n) => value + by[n]);
-  } else if (stroke) {
-    view.stroke = null;
-    follow(view, boxOf(stroke));
-  } else view.stroke = { from: [width * 0.35, height * 0.35], to: [width * 0.65, height * 0.65], pointer: null };
+  } else if (stroke) follow(view, boxOf(stroke));
+  else view.stroke = { from: [width * 0.35, height * 0.35], to: [width * 0.65, height * 0.65], pointer: null };
   paintSoon(view);
 }
 
@@ -379,8 +387,9 @@ function paintStroke(pen, stroke, scale, dpr) {
 }
 
 async function follow(view, at) {
-  paintSoon(view);
-  const reply = await order({ do: "start", lane: view.lane, number: view.number, place: at });
+  const { number } = view;
+  leave(view);
+  const reply = await order({ do: "start", lane: view.lane, number, place: at });
   if (!reply.ok) return say(reply.message, "bad");
   say(`Target ${reply.id} is followed.`);
   if (!run.paused) return;
@@ -409,6 +418,7 @@ function showState(state) {
     ? `Stop ${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}` : "Record";
   if (state.recording.fault && state.recording.fault !== run.fault) say(state.recording.fault, "bad");
   run.fault = state.recording.fault;
+  $("event").textContent = state.event ? `Last told at ${state.event}.` : "";
   if (!run.over) link(state.paused ? "paused" : "live", state.paused ? "Paused" : "Live");
   if (performance.now() - (clock?.at ?? 0) > 5000) askClock();
 }
@@ -527,7 +537,7 @@ function makeTarget(key, view, id) {
   const row = make("li", {});
   row.dataset.key = key;
   const said = make("p", { className: "said" });
-  const where = run.names.length > 1 ? `${view.name}, target ${id}` : `Target ${id}`;
+  const where = run.names.length > 1 ? `Source ${view.lane + 1}, target ${id}` : `Target ${id}`;
   said.append(make("b", { textContent: where }), document.createElement("br"), make("span", { className: "state" }));
   const stop = make("button", { type: "button", textContent: "Stop" });
   stop.setAttribute("aria-label", `Stop following ${where.toLowerCase()}`);
@@ -547,13 +557,12 @@ function listBest() {
   while (list.children.length > top.length) list.lastChild.remove();
   while (list.children.length < top.length) {
     const row = make("li", {});
-    row.append(make("meter", { max: 1 }), make("span", {}), make("b", {}));
+    row.append(make("i", {}), make("span", {}), make("b", {}));
     list.append(row);
   }
   top.forEach((best, n) => {
-    const [meter, name, share] = list.children[n].children;
-    meter.value = best.score;
-    meter.setAttribute("aria-hidden", "true");
+    const [bar, name, share] = list.children[n].children;
+    bar.style.width = `${Math.min(1, best.score) * 100}%`;
     name.textContent = best.name;
     share.textContent = percent(best.score);
   });
