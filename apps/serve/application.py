@@ -209,7 +209,8 @@ def _fault(front: Front, one: Served, exc: Exception) -> Response:
         return _error(422, str(exc))
     if front.note is not None:
         front.note(f"{one.name}: {type(exc).__name__}: {exc}")
-    return _error(500, str(exc) if isinstance(exc, EdgevitError) else BUG)
+    where = f"{one.bundle.path.parent}/"
+    return _error(500, str(exc).replace(where, "") if isinstance(exc, EdgevitError) else BUG)
 
 
 def _unknown(shelf: Shelf, name: str) -> str:
