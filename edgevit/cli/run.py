@@ -62,6 +62,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--own-pace", action="store_true", help="play a file at its own pace, as if it were a camera")
     add_aims(parser)
     add_page_options(parser)
+    parser.set_defaults(task=None)
     parser.add_argument("--engine", metavar="E", help="another engine than the format's own")
     parser.add_argument("--threads", type=whole(1, 1024), metavar="N", help="threads of the engine")
     parser.add_argument("--precision", metavar="P", help="what the engine computes in (default: exact fp32)")
@@ -86,7 +87,9 @@ def run(args: argparse.Namespace) -> int:
         for source in sources:
             stack.callback(source.close)
         session, *fallbacks = [
-            stack.enter_context(load(one, engine=args.engine, threads=args.threads, precision=args.precision))
+            stack.enter_context(
+                load(one, task=args.task, engine=args.engine, threads=args.threads, precision=args.precision)
+            )
             for one in (path, *others)
         ]
         engine = session.engine_description

@@ -130,10 +130,12 @@ def _together(args: argparse.Namespace) -> int:
     if args.show or args.point:
         what = "--show and --point are for one target in one input, without --metrics."
         raise UsageError(f"{what} Type: --box x,y,w,h for each.")
+    if args.on_error != "stop":
+        raise UsageError("--on-error is for one target in one input, without --serve and --metrics. Leave it out.")
     parser = argparse.ArgumentParser()
     live.configure(parser)
     given = parser.parse_args([args.bundle, args.input, *args.outputs])
-    return live.run(argparse.Namespace(**{**vars(given), **vars(args)}))
+    return live.run(argparse.Namespace(**{**vars(given), **vars(args), "task": "track"}))
 
 
 def _json_line(done: int, total: int | None, tracks: Any) -> None:
