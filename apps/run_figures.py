@@ -39,6 +39,7 @@ class RunFigures:
         yield from self._about()
         yield from self._pace(report)
         yield from _sources(report)
+        yield from model_figures(report)
         yield from self._stages(report)
 
     def _about(self) -> Iterator[Metric]:
@@ -102,6 +103,19 @@ def _sources(report: LedgerReport) -> Iterator[Metric]:
         again.add_metric((name,), source.reconnects)
         fps.add_metric((name,), source.fps)
     yield from (again, fps)
+
+
+def model_figures(report: LedgerReport) -> Iterator[Metric]:
+    """Tell which model answered, where faster ones stand by for the deadline."""
+    from prometheus_client.core import CounterMetricFamily
+
+    if report.models:
+        switches = "How often the deadline let another model answer."
+        yield CounterMetricFamily("edgevit_model_switches", switches, len(report.switches))
+        answers = CounterMetricFamily("edgevit_model_answers", "Answers by model, the best first.", labels=("model",))
+        for number, (name, count) in enumerate(report.models):
+            answers.add_metric((f"{number} {name}",), count)
+        yield answers
 
 
 def _classes(ages: Ages) -> list[tuple[str, float]]:

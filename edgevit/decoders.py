@@ -85,7 +85,7 @@ def _decode_with_pillow(image_module: Any, data: bytes, name: str, max_pixels: i
     except EdgevitError:
         raise
     except image_module.DecompressionBombError as exc:
-        raise _too_large(name, "more", MAX_PIXELS) from exc
+        raise _too_large(name, "more", min(max_pixels, MAX_PIXELS)) from exc
     except image_module.UnidentifiedImageError as exc:
         raise _not_a_picture(name) from exc
     except Exception as exc:  # decoders of hostile bytes raise whatever comes to them

@@ -149,6 +149,7 @@ def _health(front: Front) -> dict[str, Any]:
 
 
 async def _ask(front: Front, request: Request) -> Response:
+    from starlette.requests import ClientDisconnect
     from starlette.responses import JSONResponse, Response
 
     name = request.path_params["name"]
@@ -160,9 +161,12 @@ async def _ask(front: Front, request: Request) -> Response:
     if said not in (*KINDS, *UNSAID):
         answer = _error(415, _WRONG_TYPE.format(said[:80], name))
     else:
-        body = await request.body()
         try:
-            told = await _answered(front, one, request, Asked(body, began_ns))
+            with one.arriving():
+                body = await request.body()
+            told = await _answered(front, one, request, Asked(body, began_ns, request.query_params))
+        except ClientDisconnect:
+            raise  # it hung up, or the guard has answered already
         except ConnectionAbortedError:
             front.figures.answered(name, "gone")
             return Response(status_code=504)  # nobody reads it
@@ -199,11 +203,14 @@ def _fault(front: Front, one: Served, exc: Exception) -> Response:
         return _error(503, str(exc), {"Retry-After": f"{exc.wait_s:.0f}"})
     if isinstance(exc, asyncio.TimeoutError):
         return _error(504, f"'{one.name}' did not answer within {front.timeout_s:g} s.")
+    if isinstance(exc, UnknownNameError):
+        return _error(404, str(exc))
     if isinstance(exc, UsageError):
         return _error(422, str(exc))
     if front.note is not None:
         front.note(f"{one.name}: {type(exc).__name__}: {exc}")
-    return _error(500, str(exc) if isinstance(exc, EdgevitError) else BUG)
+    where = f"{one.bundle.path.parent}/"
+    return _error(500, str(exc).replace(where, "") if isinstance(exc, EdgevitError) else BUG)
 
 
 def _unknown(shelf: Shelf, name: str) -> str:

@@ -33,15 +33,23 @@ def page(document: dict[str, Any]) -> str:
 _TOKEN = "<p>Every request shows the token: <code>Authorization: Bearer TOKEN</code>.</p>"
 
 
+_TRIAL = (
+    '<p><label>Try it with a picture: <input type="file" accept="image/*" data-path="{}"></label></p><pre hidden></pre>'
+)
+
+
 def _bundle(path: str, operation: dict[str, Any], document: dict[str, Any]) -> str:
     name = operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
     schema = document["components"]["schemas"][name]
     header = " -H 'Authorization: Bearer TOKEN'" if "security" in document else ""
+    typed, trial = f"curl --data-binary @picture.jpg{header} ", _TRIAL.format(escape(path))
+    asks = f"{typed}URL{path}"
+    if "parameters" in operation:  # a tracker, which wants several pictures
+        asks, trial = f"{typed}'URL{path}?box=x,y,width,height'\n{typed}'URL{path}?run=RUN'     the next pictures", ""
     return (
         f"<section><h2>POST {escape(path)}</h2><p>{escape(operation['description'])}</p>"
-        f"<pre>curl --data-binary @picture.jpg{header} URL{escape(path)}</pre>"
-        f'<p><label>Try it with a picture: <input type="file" accept="image/*" data-path="{escape(path)}"></label></p>'
-        f"<pre hidden></pre><details><summary>What it answers</summary><pre>{_json(schema)}</pre></details></section>"
+        f"<pre>{escape(asks)}</pre>{trial}"
+        f"<details><summary>What it answers</summary><pre>{_json(schema)}</pre></details></section>"
     )
 
 

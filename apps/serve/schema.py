@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import quote
 
 from edgevit import __version__
+from edgevit.runtime.tasks.track_life import TrackState
+from edgevit.spec import Spec
 
 from .kinds import UNSAID, kinds_here
 from .shelf import Served, Shelf
@@ -14,7 +16,7 @@ ERRORS = {
     400: "The request is not HTTP as it should be.",
     401: "The token is missing or wrong.",
     403: "A page of another site asks.",
-    404: "There is nothing of that name; the nearest is told.",
+    404: "There is no bundle, path or run of that name; the nearest is told.",
     405: "That is done by another method.",
     408: "The body did not come in time.",
     413: "The body is larger than is taken here.",
@@ -69,6 +71,7 @@ def _picture_operation(one: Served, most_body_bytes: int) -> dict[str, Any]:
         "summary": f"Ask {one.name}",
         "description": f"{manifest.model}, {manifest.format} {manifest.precision}, by {one.engine}.{mark}",
         "operationId": f"ask.{one.name}",
+        **({"parameters": _PARAMETERS} if manifest.task == "track" else {}),
         "requestBody": {"required": True, "content": dict.fromkeys((*kinds_here(), *UNSAID), picture)},
         "responses": {
             "200": {
@@ -114,7 +117,38 @@ def _ref(place: str) -> dict[str, Any]:
 
 def _result(one: Served) -> dict[str, Any]:
     manifest = one.bundle.manifest
-    labels = manifest.spec.labels
+    answer = _tracks() if manifest.task == "track" else _classes(manifest.spec)
+    times = {"type": "number", "minimum": 0, "description": "milliseconds"}
+    parts: dict[str, Any] = {
+        "task": {"const": manifest.task},
+        "source": {"const": "http"},
+        "index": {
+            "type": "integer",
+            "minimum": 0,
+            "description": "how many pictures the bundle, or the run, saw before",
+        },
+        "size_hw": {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 2, "maxItems": 2},
+        **answer,
+        "speed": _object(preprocess=times, inference=times, postprocess=times),
+    }
+    return _object(**parts) if manifest.trained else _object(**parts, untrained={"const": True})
+
+
+def _tracks() -> dict[str, Any]:
+    track = _object(
+        id={"type": "integer", "minimum": 1},
+        box_xyxy={"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4},
+        score={"type": "number", "minimum": 0, "maximum": 1},
+        state={"enum": list(get_args(TrackState))},
+    )
+    return {
+        "run": {"type": "string", "description": "what the next picture is sent with"},
+        "tracks": {"type": "array", "items": track, "minItems": 1, "maxItems": 1},
+    }
+
+
+def _classes(spec: Spec) -> dict[str, Any]:
+    labels = spec.labels
     name: dict[str, Any] = {"type": "string"}
     if 0 < len(labels) <= _MOST_NAMES:
         name["enum"] = list(dict.fromkeys(labels))
@@ -123,16 +157,7 @@ def _result(one: Served) -> dict[str, Any]:
         name=name,
         score={"type": "number", "minimum": 0, "maximum": 1},
     )
-    times = {"type": "number", "minimum": 0, "description": "milliseconds"}
-    parts: dict[str, Any] = {
-        "task": {"const": manifest.task},
-        "source": {"const": "http"},
-        "index": {"type": "integer", "minimum": 0, "description": "how many pictures the bundle saw before"},
-        "size_hw": {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 2, "maxItems": 2},
-        "top": {"type": "array", "items": best, "minItems": 1, "maxItems": manifest.spec.topk},
-        "speed": _object(preprocess=times, inference=times, postprocess=times),
-    }
-    return _object(**parts) if manifest.trained else _object(**parts, untrained={"const": True})
+    return {"top": {"type": "array", "items": best, "minItems": 1, "maxItems": spec.topk}}
 
 
 def _object(**properties: Any) -> dict[str, Any]:
@@ -143,6 +168,16 @@ def _object(**properties: Any) -> dict[str, Any]:
         "additionalProperties": False,
     }
 
+
+_PARAMETERS: list[dict[str, Any]] = [
+    {"name": name, "in": "query", "description": words, "schema": {"type": "string"}}
+    for name, words in (
+        ("box", "x,y,width,height of the target in this first picture: begins a run"),
+        ("point", "x,y of a point on the target in this first picture; its box is guessed: begins a run"),
+        ("run", "the run that this next picture belongs to"),
+    )
+]
+"""A request has exactly one of them."""
 
 _SCHEMAS: dict[str, Any] = {
     "Error": _object(

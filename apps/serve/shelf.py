@@ -7,8 +7,9 @@ no request is the slow first one.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +17,27 @@ from edgevit.bundle import Bundle, open_bundle
 from edgevit.decoders import decode
 from edgevit.errors import BundleError, EdgevitError, InputError
 from edgevit.manifest import MANIFEST_NAME
+from edgevit.registry import door
 from edgevit.runtime import Frame, load
+from edgevit.runtime.frame import Pixels
 
-from .desk import Desk
+from .desk import Desk, FullError
 from .kinds import check_kind
 
 MOST_PIXELS = 50_000_000
 """150 MB of RGB: what a phone's camera takes, but for the largest of them."""
+_MOST_ARRIVING = 2
+"""Bodies that may be read at once, in depths of the queue."""
 _CLOSING_S = 5.0
-_TRACKS = (
-    "it follows a target from picture to picture, and a request knows no earlier one. Type: edgevit run {} SOURCE "
-    "--box x,y,width,height"
-)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """Hold one picture that came."""
+    """Hold one picture that came; ``wish`` is what stood behind the question mark."""
 
     data: bytes
     asked_ns: int
+    wish: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,17 +55,33 @@ class Served:
     def __init__(self, name: str, bundle: Bundle, session: Any, depth: int) -> None:
         self.name, self.bundle, self.engine = name, bundle, str(session.engine_description)
         self._session, self._count = session, 0
+        self._arriving, self._depth = 0, depth
         self.desk: Desk[Asked, Answered] = Desk(name, self._answer, depth=depth)
+
+    @contextmanager
+    def arriving(self) -> Iterator[None]:
+        """Count a body that is being read, or raise: what is read is in memory, and nobody shall fill that."""
+        if self._arriving >= _MOST_ARRIVING * self._depth:
+            raise FullError(self.name, 1.0)
+        self._arriving += 1
+        try:
+            yield
+        finally:
+            self._arriving -= 1
 
     def _answer(self, asked: Asked) -> Answered:
         began_ns = time.monotonic_ns()
         check_kind(asked.data)
         pixels = decode(asked.data, "in the body", max_pixels=MOST_PIXELS)
         decoded_ns = time.monotonic_ns()
+        data = self._told(pixels, asked)
+        return Answered(data, (began_ns - asked.asked_ns) / 1e6, (decoded_ns - began_ns) / 1e6)
+
+    def _told(self, pixels: Pixels, asked: Asked) -> dict[str, Any]:
         frame = Frame(pixels, "rgb", asked.asked_ns, self._count, "http")
         self._count += 1
-        data = self._session(frame).to_dict()
-        return Answered(data, (began_ns - asked.asked_ns) / 1e6, (decoded_ns - began_ns) / 1e6)
+        told: dict[str, Any] = self._session(frame).to_dict()
+        return told
 
     def close(self) -> None:
         """Send away who waits, and give the engine's memory back; an engine that hangs is left behind."""
@@ -141,12 +159,13 @@ def bundles_at(place: Path) -> tuple[Path, ...]:
 
 def _open(name: str, path: Path, depth: int, **options: Any) -> Served:
     bundle = open_bundle(path)
-    if bundle.manifest.task == "track":
-        raise InputError(_TRACKS.format(name))
     session = load(bundle, **options)
     try:
         session.warmup(1)
     except BaseException:
         session.close()
         raise
-    return Served(name, bundle, session, depth)
+    kind: type[Served] = (
+        Served if bundle.manifest.task == "classify" else door("edgevit.apps.serve.following:Following")
+    )
+    return kind(name, bundle, session, depth)

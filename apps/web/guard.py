@@ -8,6 +8,7 @@ the token: headers and query that held it are gone, so no log of anybody's can h
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import html
 import math
 import time
@@ -65,7 +66,8 @@ class Guard:
         log: Callable[[str], object] | None = None,
         note: Callable[[str], object] | None = None,
     ) -> None:
-        self._app, self._rules, self._log, self._note = app, rules, log, note
+        self._app, self._rules = app, rules
+        self._log, self._note = _unbroken(log), _unbroken(note)
         self._hosts = Hosts(rules.address, rules.hosts)
         self._keys = Keys(rules.token) if rules.token is not None else None
         self._buckets = Buckets(rules.rate_per_s, rules.burst)
@@ -79,8 +81,7 @@ class Guard:
         try:
             await self._judged(scope, receive, answer)
         finally:
-            if self._log is not None:
-                self._log(_line(scope, answer.status, time.monotonic() - began_s))
+            self._log(_line(scope, answer.status, time.monotonic() - began_s))
 
     async def _judged(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         asked = _Asked(scope)
@@ -106,8 +107,7 @@ class Guard:
         except Exception as exc:
             if intake.over:  # the application was told that the client went, and said so
                 return
-            if self._note is not None:
-                self._note(f"{scope['method']} {_shown(scope)} failed: {type(exc).__name__}: {exc}")
+            self._note(f"{scope['method']} {_shown(scope)} failed: {type(exc).__name__}: {exc}")
             if answer.complete:
                 return
             if answer.status:
@@ -168,6 +168,17 @@ class Guard:
             await respond(scope, send, 200, {**headers, "content-type": "text/html; charset=utf-8"}, page.encode())
         else:
             await respond(scope, send, 303, {**headers, "location": place, "content-length": "0"})
+
+
+def _unbroken(log: Callable[[str], object] | None) -> Callable[[str], None]:
+    """Return a log whose reader may go away: no request shall fail for that."""
+
+    def say(words: str) -> None:
+        if log is not None:
+            with contextlib.suppress(OSError):
+                log(words)
+
+    return say
 
 
 class _Asked:

@@ -24,7 +24,8 @@ shown once.
   edgevit serve bundles/                        http://127.0.0.1:8080/
   edgevit serve bundles/ 0.0.0.0:8080           from other machines, with a token
   edgevit serve shvit_shapes 9000
-  curl --data-binary @picture.jpg http://127.0.0.1:9000/v1/shvit_shapes"""
+  curl --data-binary @picture.jpg http://127.0.0.1:9000/v1/shvit_shapes
+  curl --data-binary @000.png 'http://127.0.0.1:9000/v1/hit_nano?box=x,y,width,height'   a tracker"""
 
 _DEFAULT = "8080"
 
@@ -92,7 +93,7 @@ def _start(started: Started) -> None:
     console.say(f"Serving {', '.join(names)} at {started.url}")
     sys.stdout.flush()  # who reads a pipe waits for this line
     if started.protected:
-        console.note("A token is asked for: -H 'Authorization: Bearer TOKEN'; a browser shows it once, as above.")
+        console.note("A token is asked for: -H 'Authorization: Bearer TOKEN'; a browser opens /?token=TOKEN once.")
 
 
 def _machine_start(started: Started) -> None:

@@ -15,9 +15,13 @@ from hypothesis import strategies as st
 from web_asking import Client, figure
 
 import edgevit
+from edgevit.apps import run_figures
 from edgevit.apps.metrics import Metrics
 from edgevit.apps.run import run
+from edgevit.apps.web.exposition import Exposition
 from edgevit.runtime.ages import Ages
+from edgevit.runtime.ladder import Switch
+from edgevit.runtime.ledger_report import LedgerReport
 from edgevit.runtime.plan import Plan
 
 for _package in ("onnxruntime", "uvicorn", "prometheus_client"):
@@ -89,6 +93,15 @@ def test_what_the_deadline_lets_go_is_told(bundle: Path) -> None:
     assert figure(text, "edgevit_run_events_total") >= 1
     assert figure(text, "edgevit_bundle_info", policy="newest") == 1
     assert any("the limit of 0 ms cannot be kept" in event for event in report.events)
+
+
+def test_who_stands_in_for_the_deadline_is_told() -> None:
+    switches = (Switch(1.0, "big", "small", "late"), Switch(9.0, "small", "big", "air"))
+    report = LedgerReport(10.0, (), (), "answer", models=(("big", 30), ("small", 70)), switches=switches)
+    text = Exposition(lambda: run_figures.model_figures(report)).text()
+    assert figure(text, "edgevit_model_switches_total") == 2
+    assert figure(text, "edgevit_model_answers_total", model="0 big") == 30
+    assert figure(text, "edgevit_model_answers_total", model="1 small") == 70
 
 
 def test_there_is_one_path_and_a_guard_before_it(bundle: Path) -> None:

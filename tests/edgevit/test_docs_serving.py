@@ -14,6 +14,7 @@ from pathlib import Path
 
 import import_law as law
 import pytest
+import red_box
 import served_here
 
 from edgevit.apps.serve.schema import ERRORS
@@ -35,15 +36,17 @@ def typed(heading: str) -> list[str]:
     return [line for line in part.splitlines() if line.startswith("curl ")]
 
 
-@pytest.fixture(scope="module", params=["Asking", "With a token"])
+@pytest.fixture(scope="module", params=["Asking", "Following a target", "With a token"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, Path]]:
     """Start the verb as the page says; return the heading, where it listens, and a folder with a picture."""
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     folder = tmp_path_factory.mktemp("typed")
     folder.joinpath("picture.jpg").write_bytes(served_here.picture(size_wh=(320, 240)))
+    red_box.folder(folder, [red_box.picture(index) for index in range(2)])
+    model = "hit_nano" if request.param == "Following a target" else "shvit_shapes"
     process = subprocess.Popen(
-        [sys.executable, "-m", "edgevit", "serve", "shvit_shapes", "0", "--json"],
+        [sys.executable, "-m", "edgevit", "serve", model, "0", "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -59,7 +62,8 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def test_every_curl_is_answered_as_the_page_says(server: tuple[str, str, Path]) -> None:
     heading, url, folder = server
     lines = typed(heading)
-    assert len(lines) == 6
+    assert len(lines) == {"Asking": 6, "Following a target": 4, "With a token": 6}[heading]
+    run = ""
     for line in lines:
         command, _, said = line.partition("#")
         assert ADDRESS in command
@@ -67,13 +71,15 @@ def test_every_curl_is_answered_as_the_page_says(server: tuple[str, str, Path]) 
             command.replace("curl ", "curl -sS -m 60 --noproxy '*' -w '\\n%{http_code}' ", 1).replace(ADDRESS, url),
             shell=True,
             cwd=folder,
-            env={**os.environ, "EDGEVIT_TOKEN": TOKEN},
+            env={**os.environ, "EDGEVIT_TOKEN": TOKEN, "RUN": run},
             capture_output=True,
             text=True,
         )
         body, _, status = done.stdout.rpartition("\n")
         assert status == said.split()[0], f"{line}: {done.stdout} {done.stderr}"
-        if "--data-binary" in command and status == "200":
+        if heading == "Following a target":
+            run = json.loads(body).get("run", run)
+        elif "--data-binary" in command and status == "200":
             shown = json.loads(TEXT.partition("```json\n")[2].partition("```")[0])
             assert set(json.loads(body)) == set(shown)
             assert set(json.loads(body)["top"][0]) == set(shown["top"][0])

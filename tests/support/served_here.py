@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -83,14 +83,18 @@ class Here:
     running: Running
     notes: list[str]
     token: str | None
+    _clients: list[Client] = field(default_factory=list)
 
     def client(self, **headers: str) -> Client:
         """Return a new connection that shows the token."""
         shown = {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        return Client(self.running.url, {**shown, **headers})
+        self._clients.append(Client(self.running.url, {**shown, **headers}))
+        return self._clients[-1]
 
     def close(self) -> bool:
         """End it in order."""
+        for client in self._clients:
+            client.close()
         ended = self.running.stop()
         self.front.shelf.close()
         return ended

@@ -87,9 +87,9 @@ def test_the_list_says_what_is_served_what_is_proven_and_what_is_not_served(
     }
 
 
-def bomb() -> bytes:
+def bomb(side: int) -> bytes:
     held = io.BytesIO()
-    Image.new("1", (12_000, 12_000)).save(held, "PNG")
+    Image.new("1", (side, side)).save(held, "PNG")
     return held.getvalue()
 
 
@@ -106,7 +106,8 @@ def noise(kind: str) -> bytes:
         ("/v1/good", b"hello", OK, 422, "not a picture"),
         ("/v1/good", noise("JPEG")[:900], OK, 422, "damaged or cut short"),
         ("/v1/good", noise("PNG")[:900], OK, 422, "damaged or cut short"),
-        ("/v1/good", bomb(), OK, 422, "12000 x 12000 pixels; at most 50000000"),
+        ("/v1/good", bomb(8000), OK, 422, "8000 x 8000 pixels; at most 50000000"),
+        ("/v1/good", bomb(20_000), OK, 422, "more pixels; at most 50000000"),
         ("/v1/good", b"%!PS-Adobe-3.0 EPSF-3.0\n", OK, 422, "not a picture"),
         ("/v1/good", b"{}", {"Content-Type": "application/json"}, 415, "curl --data-binary @picture.jpg"),
         ("/v1/good", b"x", {"Content-Type": "multipart/form-data; boundary=x"}, 415, "multipart/form-data"),
@@ -203,6 +204,27 @@ def test_a_full_queue_answers_503_at_once_and_the_rest_are_answered(tmp_path: Pa
     assert figure(text, "edgevit_serve_stage_seconds_count", bundle="slow", stage="inference") == 3
     assert here.close()
     assert session.closed
+
+
+def test_bodies_that_arrive_slowly_do_not_fill_the_memory(tmp_path: Path) -> None:
+    here, session = served_here.start_waiting(tmp_path, depth=1)
+    head = b"POST /v1/slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\nhalf"
+    lines = [socket.create_connection(("127.0.0.1", here.running.address.port)) for _ in range(2)]
+    for line in lines:
+        line.sendall(head)
+    replies: list[Reply] = []
+
+    def full() -> bool:
+        session.let.release()
+        replies.append(here.client().ask("/v1/slow", body=picture(), headers=OK))
+        return replies[-1].status == 503
+
+    until(full)
+    assert "ask again" in replies[-1].json()["message"]
+    for line in lines:
+        line.close()
+    until(lambda: not full())
+    assert here.close()
 
 
 def test_an_engine_that_hangs_is_not_waited_for_and_the_server_says_that_it_is_not_ready(tmp_path: Path) -> None:

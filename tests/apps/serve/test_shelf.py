@@ -25,10 +25,9 @@ def test_the_good_are_served_and_the_others_told(tmp_path: Path) -> None:
     heard: list[str] = []
     shelf = open_shelf(place, depth=2, threads=1, opened=lambda one: heard.append(one.name))
     try:
-        assert sorted(shelf.served) == ["good", "picky", "raw"] == sorted(heard)
-        assert sorted(shelf.refused) == ["broken", "empty", "torn", "tracker"]
+        assert sorted(shelf.served) == ["good", "picky", "raw", "tracker"] == sorted(heard)
+        assert sorted(shelf.refused) == ["broken", "empty", "torn"]
         assert "sealed with" in shelf.refused["torn"]
-        assert "edgevit run tracker SOURCE --box" in shelf.refused["tracker"]
         assert str(tmp_path) not in " ".join(shelf.refused.values())
     finally:
         shelf.close()

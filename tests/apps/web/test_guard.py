@@ -328,6 +328,17 @@ def test_no_log_holds_the_token(caplog: pytest.LogCaptureFixture, capfd: pytest.
     assert TOKEN not in repr(served.running.__dict__)
 
 
+def test_a_log_that_nobody_reads_any_more_fails_no_request() -> None:
+    def gone(line: str) -> None:
+        raise BrokenPipeError
+
+    listening = Listening(Address())
+    with Running(Guard(mirror(), Rules(listening.address), log=gone, note=gone), listening) as running:
+        client = Client(running.url)
+        assert [client.ask(path).status for path in ("/", "/broken", "/")] == [200, 500, 200]
+        client.close()
+
+
 def test_a_line_of_the_log_is_one_line_without_the_query(free: Served) -> None:
     free.ask("/a%0a%1b[31m?secret=1")
     until(lambda: any(line.startswith("127.0.0.1 GET /a%0A%1B%5B31m 404 ") for line in free.lines))
