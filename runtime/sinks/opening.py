@@ -18,6 +18,7 @@ KINDS = Registry(
         "picture": "edgevit.runtime.sinks.pictures",
         "video": "edgevit.runtime.sinks.video",
         "jsonl": "edgevit.runtime.sinks.jsonl",
+        "csv": "edgevit.runtime.sinks.csv_rows",
         "null": "edgevit.runtime.sinks.null",
     },
     ask="edgevit predict --help",
@@ -26,13 +27,14 @@ KINDS = Registry(
 
 WRITABLE = (
     "a folder for annotated pictures, one picture (.jpg .png …), a video (.mp4 .m4v .mov .mkv), JSON lines (.jsonl, or "
-    "- for the standard output), and null://"
+    "- for the standard output), rows (.csv), and null://"
 )
 
 _BY_SUFFIX = {
     **dict.fromkeys(WRITABLE_SUFFIXES, "picture"),
     **dict.fromkeys((".mp4", ".m4v", ".mov", ".mkv"), "video"),
     **dict.fromkeys((".jsonl", ".ndjson"), "jsonl"),
+    ".csv": "csv",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
@@ -19,9 +20,11 @@ import pytest
 from edgevit.errors import BadOutputError, EnvironmentFault, MissingDependencyError, UnsupportedError, UsageError
 from edgevit.pictures import read_picture, write_picture
 from edgevit.runtime.frame import Frame
+from edgevit.runtime.results import Classification, Speed
 from edgevit.runtime.sinks import KINDS, Fan, open_sink
 from edgevit.runtime.sinks.video import fitted
 from edgevit.runtime.sources import open_source
+from edgevit.runtime.tracks import Track, Tracks
 
 U8 = npt.NDArray[np.uint8]
 
@@ -178,7 +181,9 @@ def test_nothing_stands_under_the_final_name_before_the_end(tmp_path: Path, av: 
         sink.write(frame(), Answer(frame()))
 
 
-def test_a_video_that_fails_leaves_nothing(tmp_path: Path, av: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_video_that_cannot_get_its_name_says_where_it_is(
+    tmp_path: Path, av: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sink = open_sink(tmp_path / "x.mp4")
     sink.write(frame(), Answer(frame()))
 
@@ -186,9 +191,13 @@ def test_a_video_that_fails_leaves_nothing(tmp_path: Path, av: Any, monkeypatch:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(UsageError, match=r"x\.mp4 cannot be finished: No space left on device"):
+    with pytest.raises(
+        EnvironmentFault, match=r"x\.mp4 cannot .* No space left on device\. What was written is in .*\.part"
+    ):
         sink.close()
-    assert not list(tmp_path.iterdir())
+    sink.close()
+    (left,) = tmp_path.iterdir()
+    assert len(list(open_source(left))) == 1
 
 
 def test_no_frame_makes_no_video(tmp_path: Path, av: Any) -> None:
@@ -258,7 +267,7 @@ def test_half_a_line_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         return write(file, data[:5])
 
     monkeypatch.setattr(os, "write", filling)
-    with pytest.raises(UsageError, match="No space left on device"):
+    with pytest.raises(EnvironmentFault, match=r"No space left on device\. The lines before it are whole"):
         sink.write(frame(1), Answer(frame(1)))
     assert (tmp_path / "x.jsonl").read_bytes() == whole
 
@@ -367,3 +376,60 @@ def test_the_kind_can_be_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_every_kind_opens(kind: str) -> None:
     assert callable(KINDS.load(kind).sink_of)
+
+
+# ---- rows
+
+
+def test_rows_have_one_header_and_are_there_at_once(tmp_path: Path) -> None:
+    path, names = tmp_path / "x.csv", ("a, b", 'c "d"', "größe")
+    sink = open_sink(path)
+    for index in range(3):
+        scores = np.roll(np.array([0.7, 0.2, 0.1], np.float32), index)
+        sink.write(
+            one := frame(index, "in,put.mp4", at_ns=index * 33_366_667),
+            Classification(scores, names, one, Speed(1.0, 2.5, 0.25)),
+        )
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        assert [row["index"] for row in rows] == [str(n) for n in range(index + 1)]
+    sink.close()
+    assert [row["name"] for row in rows] == list(names)
+    assert rows[1] == {
+        "source": "in,put.mp4", "index": "1", "seconds": "0.033367", "height": "48", "width": "64", "class": "1",
+        "name": 'c "d"', "score": "0.7", "preprocess_ms": "1.0", "inference_ms": "2.5", "postprocess_ms": "0.25",
+    }  # fmt: skip
+
+
+def test_a_target_is_a_row_and_a_frame_without_one_is_none(tmp_path: Path) -> None:
+    def track(number: int, one: Frame) -> Track:
+        return Track(np.array([1, 2, 30.5, 40], np.float32), 0.5, "tracking", number, one, Speed(1, 2, 3))
+
+    frames = [frame(index) for index in range(3)]
+    answers: list[Any] = [Tracks((), frames[0]), Tracks(map(track, (7, 9), frames[1:2] * 2), frames[1])]
+    sink = open_sink(tmp_path / "x.csv")
+    for one, answer in zip(frames, [*answers, track(7, frames[2])], strict=True):
+        sink.write(one, answer)
+    sink.close()
+    header, *rows = (tmp_path / "x.csv").read_text().splitlines()
+    assert header.split(",")[5:12] == ["id", "state", "score", "left", "top", "right", "bottom"]
+    assert [row.split(",")[1] for row in rows] == ["1", "1", "2"]
+    assert rows[1].split(",")[5:12] == ["9", "tracking", "0.5", "1.0", "2.0", "30.5", "40.0"]
+
+
+def test_what_has_no_rows_says_so(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match=r"Rows can be written of classify and track, not of None\. Name a \.js"):
+        feed(tmp_path / "x.csv", frame())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.jsonl"])
+def test_a_late_writer_does_not_begin_the_file_anew(name: str, tmp_path: Path) -> None:
+    sink = open_sink(tmp_path / name)
+    answer = Classification(np.array([1.0], np.float32), ("a",), frame(), Speed(1, 1, 1))
+    sink.write(answer.frame, answer)
+    sink.close()
+    whole = (tmp_path / name).read_bytes()
+    with pytest.raises(UsageError, match="is finished; it takes no more lines"):
+        sink.write(answer.frame, answer)
+    assert (tmp_path / name).read_bytes() == whole
