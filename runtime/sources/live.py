@@ -42,13 +42,13 @@ class Live:
         self.reconnects = 0
         self._open_feed, self._retries = open_feed, retries
         self._closed, self._lock = threading.Event(), threading.Lock()
-        self._feed: Feed | None = open_feed()
+        self._feed: Feed | None = self._opened()
 
     def __iter__(self) -> Iterator[Frame]:
         index = tries = 0
         while not self._closed.is_set():
             try:
-                feed = self._first() or self._open_feed()
+                feed = self._first() or self._opened()
                 try:
                     for frame in feed.frames(index):
                         self.reconnects += tries > 0
@@ -71,6 +71,14 @@ class Live:
         feed = self._first()
         if feed is not None:  # nobody has begun to read it
             feed.close()
+
+    def _opened(self) -> Feed:
+        """Make a connection; what it has to say for itself (its ``note``, if it has one) is told once."""
+        feed = self._open_feed()
+        note = getattr(feed, "note", "")
+        if note and note not in self.faults:
+            self.faults.append(note)
+        return feed
 
     def _first(self) -> Feed | None:
         """Take the connection that was made at once; of a loop and a ``close`` in another thread only one gets it."""

@@ -20,6 +20,7 @@ import pytest
 from edgevit.errors import BadOutputError, EnvironmentFault, MissingDependencyError, UnsupportedError, UsageError
 from edgevit.pictures import read_picture, write_picture
 from edgevit.runtime.frame import Frame
+from edgevit.runtime.pipeline import Pipeline
 from edgevit.runtime.results import Classification, Speed
 from edgevit.runtime.sinks import KINDS, Fan, open_sink
 from edgevit.runtime.sinks.video import fitted
@@ -433,3 +434,100 @@ def test_a_late_writer_does_not_begin_the_file_anew(name: str, tmp_path: Path) -
     with pytest.raises(UsageError, match="is finished; it takes no more lines"):
         sink.write(answer.frame, answer)
     assert (tmp_path / name).read_bytes() == whole
+
+
+# ---- the window
+
+
+class Cv2:
+    """Be an OpenCV with one window; ``keys`` are what is pressed."""
+
+    WINDOW_NORMAL, WND_PROP_VISIBLE = 0, 4
+
+    class error(Exception):  # noqa: N801, N818 - OpenCV's own name
+        """Be OpenCV's error."""
+
+    def __init__(self, *keys: int, gui: str = "GTK3", visible: float = 1.0) -> None:
+        self.keys, self.gui, self.visible = list(keys), gui, visible
+        self.shown: list[U8] = []
+        self.destroyed = 0
+
+    def getBuildInformation(self) -> str:  # noqa: N802
+        return f"General:\n  GUI:                           {self.gui}\n"
+
+    def namedWindow(self, title: str, flags: int) -> None:  # noqa: N802
+        if self.gui == "lost":
+            raise self.error("The function is not implemented")
+
+    def imshow(self, title: str, bgr: U8) -> None:
+        self.shown.append(bgr)
+
+    def waitKey(self, wait_ms: int) -> int:  # noqa: N802
+        return self.keys.pop(0) if self.keys else -1
+
+    def getWindowProperty(self, title: str, what: int) -> float:  # noqa: N802
+        return self.visible
+
+    def destroyWindow(self, title: str) -> None:  # noqa: N802
+        self.destroyed += 1
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def make(cv2: Cv2, display: str = ":0", platform: str = "linux") -> Cv2:
+        monkeypatch.setitem(sys.modules, "cv2", cv2)
+        monkeypatch.setattr(sys, "platform", platform)
+        monkeypatch.setenv("DISPLAY", display)
+        monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+        return cv2
+
+    return make
+
+
+def test_a_window_shows_the_annotated_pictures(screen: Any) -> None:
+    cv2 = screen(Cv2())
+    feed("window://", frame(0), frame(1))
+    assert len(cv2.shown) == 2
+    assert cv2.shown[0][2, 2].tolist() == [255, 255, 255]
+    assert cv2.shown[0][20, 20].tolist() == [30, 60, 200]
+    assert cv2.destroyed == 1
+
+
+@pytest.mark.parametrize("cv2", [Cv2(-1, ord("q")), Cv2(-1, 27), Cv2(-1, ord("q") | 1 << 20)])
+def test_a_key_ends_a_run_quietly(cv2: Cv2, screen: Any) -> None:
+    screen(cv2)
+    pipeline = Pipeline(lambda one: Answer(one), (frame(n) for n in range(100)), [open_sink("window://")])
+    report = pipeline.run()
+    assert report.stopped == "the reader of the output went away"
+    assert (len(cv2.shown), cv2.destroyed) == (2, 1)
+
+
+def test_a_window_that_a_person_closed_is_not_closed_again(screen: Any) -> None:
+    cv2 = screen(Cv2(visible=0.0))
+    sink = open_sink("window://")
+    with pytest.raises(BrokenPipeError):
+        sink.write(frame(), Answer(frame()))
+    sink.close()
+    assert cv2.destroyed == 0
+
+
+@pytest.mark.parametrize(
+    ("cv2", "display", "platform", "why"),
+    [
+        (Cv2(), "", "linux", "there is no display"),
+        (Cv2(gui="NONE"), ":0", "linux", "a headless build"),
+        (Cv2(), ":0", "darwin", "macOS"),
+    ],
+)
+def test_where_no_window_can_be_that_is_told_at_once(
+    cv2: Cv2, display: str, platform: str, why: str, screen: Any
+) -> None:
+    screen(cv2, display, platform)
+    with pytest.raises(EnvironmentFault, match=f"No window can be shown here: .*{why}"):
+        open_sink("window://")
+
+
+def test_a_window_that_fails_later_is_told_too(screen: Any) -> None:
+    screen(Cv2(gui="lost"))
+    with pytest.raises(EnvironmentFault, match="No window can be shown here"):
+        feed("window://", frame())
