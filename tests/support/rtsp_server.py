@@ -3,7 +3,10 @@
 Only what a reader needs is spoken: OPTIONS, DESCRIBE, SETUP, PLAY. Pictures are encoded once, before the server starts,
 and sent in a loop at 30 a second. As a program of its own it serves a loop of a given size until it is ended:
 
-    python tests/support/rtsp_server.py 1920x1080
+    python tests/support/rtsp_server.py 1920x1080 --fps 30 --pictures 90
+
+Then it prints its address, and of each connection when its first picture went out on the clock of ``time.monotonic``.
+Every picture has its number written into it, so that whoever answers for it can tell how old it is.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import socketserver
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 
 import av
@@ -35,6 +38,9 @@ _ENCODERS = {"H264": ("libx264", "x264-params"), "H265": ("libx265", "x265-param
 _LARGEST = 60_000
 """Bytes of a packet; more than 65,535 cannot be said in RTSP's frames, and longer NAL units are sent in parts."""
 
+BITS, BLOCK = 12, 32
+"""How a number is written into a picture: a block of so many pixels for each bit, light for one, the lowest first."""
+
 Picture = tuple[bytes, ...]
 """The NAL units of one picture."""
 Act = Callable[[], Iterator["Picture | bytes | float"]]
@@ -42,41 +48,48 @@ Act = Callable[[], Iterator["Picture | bytes | float"]]
 
 
 @cache
-def pictures(
-    size_wh: tuple[int, int] = (64, 48), count: int = 30, codec: str = "H264", *, busy: bool = False
-) -> tuple[Picture, ...]:
-    """Return a second's pictures; the first begins anew, so the loop can be joined. ``busy`` ones move."""
+def pictures(size_wh: tuple[int, int] = (64, 48), count: int = 30, codec: str = "H264") -> tuple[Picture, ...]:
+    """Return a second's pictures; the first begins anew, so the loop can be joined."""
+    return tuple(_encoded((_level(number, size_wh) for number in range(count)), size_wh, codec, keys=10))
+
+
+@cache
+def moving(size_wh: tuple[int, int], count: int) -> tuple[Picture, ...]:
+    """Return pictures in which much moves, as in a street, and which carry their numbers; each second begins anew."""
+    return tuple(_encoded((street(number, size_wh) for number in range(count)), size_wh, "H264", keys=30))
+
+
+def _encoded(raw: Iterable[np.ndarray], size_wh: tuple[int, int], codec: str, *, keys: int) -> Iterator[Picture]:
     name, params = _ENCODERS[codec]
     encoder = av.CodecContext.create(name, "w")
     encoder.width, encoder.height = size_wh
     encoder.pix_fmt, encoder.framerate = "yuv420p", _RATE
-    keys = count if busy else 10
     quiet = ":log-level=none" if codec == "H265" else ":sliced-threads=0"
     encoder.options = {
         "tune": "zerolatency",
         "preset": "ultrafast",
-        params: f"keyint={keys}:annexb=1:repeat-headers=1{quiet}",
+        params: f"keyint={keys}:min-keyint={keys}:annexb=1:repeat-headers=1{quiet}",
     }
-    made = []
-    for number in range(count):
-        picture = av.VideoFrame.from_ndarray(_moving(number, size_wh) if busy else _level(number, size_wh), "rgb24")
-        packets = [*encoder.encode(picture), *(encoder.encode(None) if number + 1 == count else [])]
-        made += [tuple(_units(bytes(packet))) for packet in packets]
-    return tuple(made)
+    for picture in (*(av.VideoFrame.from_ndarray(one, format="rgb24") for one in raw), None):
+        for packet in encoder.encode(picture):
+            yield tuple(_units(bytes(packet)))
 
 
 def _level(number: int, size_wh: tuple[int, int]) -> np.ndarray:
     return np.full((size_wh[1], size_wh[0], 3), 40 + 4 * number, np.uint8)
 
 
-def _moving(number: int, size_wh: tuple[int, int]) -> np.ndarray:
-    """Slide a texture over a gradient, so that a decoder has work as with a real scene."""
+def street(number: int, size_wh: tuple[int, int]) -> np.ndarray:
+    """Slide a texture over another one; in the first row of blocks stands the number, a bit each."""
     width, height = size_wh
-    y, x = np.mgrid[:height, :width]
-    waves = np.sin((x + 6 * number) / 23.0) * np.sin((y - 4 * number) / 17.0)
-    grain = np.random.default_rng(0).integers(0, 24, (height, width))
-    grey = 110 + 60 * waves + np.roll(grain, 3 * number, 1) + 20 * x / width
-    return np.stack([grey, 0.8 * grey, 255 - grey], -1).clip(0, 255).astype(np.uint8)
+    texture = np.random.default_rng(0).integers(40, 200, (height // 8 + 1, width // 8 + 1, 3), np.uint8)
+    still = texture.repeat(8, 0).repeat(8, 1)[:height, :width]
+    picture = np.roll(still, 4 * number, 1)
+    top, left = height // 3, (5 * number) % (width // 2)
+    picture[top : top + height // 3, left : left + width // 3] = still[: height // 3, : width // 3]
+    for bit in range(BITS):
+        picture[:BLOCK, bit * BLOCK : (bit + 1) * BLOCK] = 235 if number >> bit & 1 else 16
+    return picture
 
 
 def _units(annex_b: bytes) -> list[bytes]:
@@ -97,9 +110,9 @@ def _payloads(unit: bytes) -> Iterator[bytes]:
 # ---- acts
 
 
-def loop(size_wh: tuple[int, int] = (64, 48), codec: str = "H264", *, busy: bool = False) -> Act:
+def loop(size_wh: tuple[int, int] = (64, 48), codec: str = "H264") -> Act:
     """Show the same second for ever."""
-    return lambda: itertools.cycle(pictures(size_wh, codec=codec, busy=busy))
+    return lambda: itertools.cycle(pictures(size_wh, codec=codec))
 
 
 def then(count: int, *after: Act, size_wh: tuple[int, int] = (64, 48), codec: str = "H264") -> Act:
@@ -168,6 +181,7 @@ class _Connection(socketserver.StreamRequestHandler):
 
     def _play(self) -> None:
         server, count, began_s = self.server, itertools.count(), time.monotonic()
+        server.began(began_s)
         for shown, what in enumerate(self._act()):
             if server.ended.is_set():
                 return
@@ -177,13 +191,13 @@ class _Connection(socketserver.StreamRequestHandler):
                 self.wfile.write(what)
             else:
                 self._send(what, shown, count)
-            time.sleep(max(0.0, began_s + (shown + 1) / _RATE - time.monotonic()))
+            time.sleep(max(0.0, began_s + (shown + 1) / server.fps - time.monotonic()))
 
     def _send(self, units: Picture, shown: int, count: Iterator[int]) -> None:
         parts = [part for unit in units for part in _payloads(unit)]
         for place, part in enumerate(parts):
             last = 0x80 if place + 1 == len(parts) else 0
-            head = struct.pack(">BBHII", 0x80, last | 96, next(count) & 0xFFFF, shown * _CLOCK // _RATE, 7)
+            head = struct.pack(">BBHII", 0x80, last | 96, next(count) & 0xFFFF, shown * _CLOCK // self.server.fps, 7)
             self.wfile.write(struct.pack(">cBH", b"$", 0, len(head) + len(part)) + head + part)
 
 
@@ -196,7 +210,14 @@ class RtspServer(socketserver.ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, *acts: Act | tuple[str, Act], port: int = 0) -> None:
+    def __init__(
+        self,
+        *acts: Act | tuple[str, Act],
+        port: int = 0,
+        fps: int = _RATE,
+        began: Callable[[float], object] = lambda _: None,
+    ) -> None:
+        self.fps, self.began = fps, began
         self.acts = [act if isinstance(act, tuple) else ("H264", act) for act in acts or (loop(),)]
         pictures()  # before anybody waits for them
         self.ended, self.lock = threading.Event(), threading.Lock()
@@ -217,9 +238,14 @@ def main() -> None:
     """Serve a loop of the size that was asked for, and print where."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("size", help="width x height, such as 1920x1080")
-    width, height = map(int, parser.parse_args().size.split("x"))
-    pictures((width, height), busy=True)
-    server = RtspServer(loop((width, height), busy=True))
+    parser.add_argument("--fps", type=int, default=_RATE)
+    parser.add_argument("--pictures", type=int, default=3 * _RATE, help=f"how many make the loop, up to {2**BITS}")
+    asked = parser.parse_args()
+    width, height = map(int, asked.size.split("x"))
+    made = moving((width, height), asked.pictures)
+    server = RtspServer(
+        lambda: itertools.cycle(made), fps=asked.fps, began=lambda at_s: print(f"began {at_s}", flush=True)
+    )
     print(server.url, flush=True)
     server.serve_forever()
 
