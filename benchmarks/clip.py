@@ -9,7 +9,7 @@ from pathlib import Path
 from .camera import SERVER
 
 
-def write_clip(path: Path, size: str, frames: int, *, fps: int = 30) -> Path:
+def write_clip(path: Path, size: str, frames: int, *, fps: int = 30, movflags: str = "") -> Path:
     """Encode it once; the path comes back."""
     import av
 
@@ -17,7 +17,7 @@ def write_clip(path: Path, size: str, frames: int, *, fps: int = 30) -> Path:
     from rtsp_server import street
 
     width, height = map(int, size.split("x"))
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options={"movflags": movflags} if movflags else {}) as container:
         stream = container.add_stream("libx264", rate=fps, options={"preset": "veryfast", "crf": "23", "g": str(fps)})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for number in range(frames):

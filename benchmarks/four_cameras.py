@@ -1,4 +1,4 @@
-"""Run one classifier on four RTSP cameras: do they get the same share, and does any starve?
+"""Run one classifier on four RTSP cameras, and see whether they get the same share and whether any starves.
 
     python -m benchmarks.four_cameras [--seconds 20] [--size 1280x720] [--bundle shvit_shapes] [--slow-ms 0]
 
@@ -13,6 +13,7 @@ import os
 import platform
 import time
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from edgevit.cli import console
@@ -74,7 +75,7 @@ def measured(model: Any, camera: Camera, seconds: float, slow_ms: float) -> tupl
     cpu_s = time.process_time() - cpu_s
     rates = [source.fps for source in report.sources]
     settled = [[at for at in times if at > times[0] + 1] for times in answers.values()]
-    gap_s = max(b - a for times in settled for a, b in zip(times, times[1:], strict=False))
+    gap_s = max(b - a for times in settled for a, b in pairwise(times))
     captured = sum(source.captured for source in report.sources)
     assert report.age is not None
     return (

@@ -4,8 +4,8 @@
 
 All run the same ONNX file (the shipped classifier) with one thread of ONNX Runtime, each in a process of its own, by
 turns. Of a clip: frames a second and processor time a frame. Of a camera at 30 frames a second: how old the answers
-are, by the numbers in the pictures and the camera's own clock. Medians of the rounds, and ratios to edgevit's of the same
-run. ``--heavy-ms`` lets every answer take longer, asleep, as with a larger net on an accelerator: then a loop that
+are, by the numbers in the pictures and the camera's own clock. Medians of the rounds, and ratios to edgevit's of the
+same run. ``--heavy-ms`` lets every answer take longer, asleep, as with a larger net on an accelerator: then a loop that
 answers every frame falls behind. ultralytics is AGPL and no dependency: it is run where somebody has installed it.
 """
 

@@ -1,4 +1,4 @@
-"""Run a classifier on an RTSP camera for minutes: does the age of its answers grow, or its memory; is the order kept?
+"""Run a classifier on an RTSP camera for minutes, and see whether ages or memory grow, and whether the order is kept.
 
     python -m benchmarks.rtsp --minutes 10 [--size 1920x1080] [--bundle shvit_shapes]
 
