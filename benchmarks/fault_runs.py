@@ -20,8 +20,12 @@ from edgevit.runtime.sinks import open_sink
 from edgevit.runtime.sources import open_source
 from edgevit.runtime.stages import Job, Stage
 
+from .camera import SERVER
 from .clip import write_clip
-from .fault_streams import BUNDLE, Row, mjpeg
+from .fault_streams import BUNDLE, Row
+
+sys.path.insert(0, str(SERVER.parent))
+import mjpeg_server
 
 
 class Broken:
@@ -90,7 +94,7 @@ os._exit(0)
 
 def unread(folder: Path) -> Row:
     """Write JSON lines into a pipe that nobody reads; a pipe is given up after 3 s here, after 30 s by default."""
-    with mjpeg.Server(mjpeg.sends(10**6), pause_s=0.002) as server:
+    with mjpeg_server.Server(mjpeg_server.sends(10**6), pause_s=0.002) as server:
         process = subprocess.Popen(
             [sys.executable, "-c", _UNREAD, server.url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )

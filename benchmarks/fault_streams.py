@@ -18,8 +18,8 @@ from edgevit.runtime.sources import open_source
 from .camera import SERVER
 
 sys.path.insert(0, str(SERVER.parent))
-import mjpeg_server as mjpeg
-import rtsp_server as rtsp
+import mjpeg_server
+import rtsp_server
 
 BUNDLE = "shvit_shapes"
 Row = tuple[str, str, str, str]
@@ -46,25 +46,30 @@ def streamed(server: Any, *, answers: int = 60, after: Callable[[], object] | No
     return said, str(told.reconnects), str(told.dropped + told.late), f"{gap_s:.2f} s"
 
 
-def mjpeg_that(then: mjpeg.Script | None, folder: Path) -> Row:
+def mjpeg_at_30(port: int = 0) -> mjpeg_server.Server:
+    """Make a server of 30 pictures a second."""
+    return mjpeg_server.Server(mjpeg_server.sends(10**6), port=port, pause_s=1 / 30)
+
+
+def mjpeg_that(then: mjpeg_server.Script | None, folder: Path) -> Row:
     """Let an MJPEG camera do something after 40 pictures."""
-    return streamed(mjpeg.Server(mjpeg.sends(40, then=then), mjpeg.sends(10**6), pause_s=1 / 30))
+    return streamed(mjpeg_server.Server(mjpeg_server.sends(40, then=then), mjpeg_server.sends(10**6), pause_s=1 / 30))
 
 
-def rtsp_that(*then: rtsp.Act, folder: Path) -> Row:
+def rtsp_that(*then: rtsp_server.Act, folder: Path) -> Row:
     """Let an RTSP camera do something after 40 pictures."""
-    return streamed(rtsp.RtspServer(rtsp.then(40, *then), rtsp.loop()))
+    return streamed(rtsp_server.RtspServer(rtsp_server.then(40, *then), rtsp_server.loop()))
 
 
 def other_codec(folder: Path) -> Row:
     """Let a camera hang up and come back with another codec and size."""
-    return streamed(rtsp.RtspServer(rtsp.then(40), ("H265", rtsp.loop((96, 80), "H265"))))
+    return streamed(rtsp_server.RtspServer(rtsp_server.then(40), ("H265", rtsp_server.loop((96, 80), "H265"))))
 
 
-def larger(camera: mjpeg.Camera) -> None:
+def larger(camera: mjpeg_server.Camera) -> None:
     """Go on with pictures of another size."""
     for number in range(10**6):
-        camera.part(mjpeg.jpeg(number, (80, 96)))
+        camera.part(mjpeg_server.jpeg(number, (80, 96)))
 
 
 def restarted(make: Callable[..., Any], folder: Path) -> Row:
@@ -103,7 +108,7 @@ def clock_jumps(folder: Path) -> Row:
         time.time = lambda: real() - 3600
 
     try:
-        row = streamed(mjpeg.Server(mjpeg.sends(10**6), pause_s=1 / 30), after=jump)
+        row = streamed(mjpeg_at_30(), after=jump)
     finally:
         time.time = real
     return row

@@ -17,8 +17,13 @@ from pathlib import Path
 
 from edgevit.cli import console
 
+from .camera import SERVER
 from .fault_runs import answers_nan, cut_in_half, disk_full, engine_that, runs_out, signalled, unread
-from .fault_streams import Row, clock_jumps, larger, mjpeg, mjpeg_that, other_codec, restarted, rtsp, rtsp_that
+from .fault_streams import Row, clock_jumps, larger, mjpeg_that, other_codec, restarted, rtsp_that
+
+sys.path.insert(0, str(SERVER.parent))
+import mjpeg_server
+import rtsp_server
 
 HEAD = """# What happens when things go wrong
 
@@ -46,17 +51,19 @@ def main() -> None:
 
 FAULTS: dict[str, Callable[[Path], Row]] = {
     "an MJPEG camera hangs up": partial(mjpeg_that, None),
-    "an MJPEG camera freezes": partial(mjpeg_that, mjpeg.freezes),
-    "an MJPEG camera sends noise": partial(mjpeg_that, mjpeg.noise),
+    "an MJPEG camera freezes": partial(mjpeg_that, mjpeg_server.freezes),
+    "an MJPEG camera sends noise": partial(mjpeg_that, mjpeg_server.noise),
     "an MJPEG camera changes its size": partial(mjpeg_that, larger),
-    "an MJPEG server is started anew": partial(restarted, partial(mjpeg.Server, mjpeg.sends(10**6), pause_s=1 / 30)),
+    "an MJPEG server is started anew": partial(
+        restarted, partial(mjpeg_server.Server, mjpeg_server.sends(10**6), pause_s=1 / 30)
+    ),
     "an RTSP camera hangs up": lambda folder: rtsp_that(folder=folder),
-    "an RTSP camera freezes": lambda folder: rtsp_that(rtsp.freezes, folder=folder),
-    "an RTSP camera sends noise in its packets": lambda folder: rtsp_that(rtsp.noise, folder=folder),
-    "an RTSP camera sends what is no RTSP": lambda folder: rtsp_that(rtsp.babble, folder=folder),
-    "an RTSP camera changes its size": lambda folder: rtsp_that(rtsp.loop((96, 80)), folder=folder),
+    "an RTSP camera freezes": lambda folder: rtsp_that(rtsp_server.freezes, folder=folder),
+    "an RTSP camera sends noise in its packets": lambda folder: rtsp_that(rtsp_server.noise, folder=folder),
+    "an RTSP camera sends what is no RTSP": lambda folder: rtsp_that(rtsp_server.babble, folder=folder),
+    "an RTSP camera changes its size": lambda folder: rtsp_that(rtsp_server.loop((96, 80)), folder=folder),
     "an RTSP camera is set to H.265": other_codec,
-    "an RTSP server is started anew": partial(restarted, rtsp.RtspServer),
+    "an RTSP server is started anew": partial(restarted, rtsp_server.RtspServer),
     "an MP4 file is cut in half, its index in front": partial(cut_in_half, ".mp4", "+faststart"),
     "an MP4 file is cut in half, its index at the end": partial(cut_in_half, ".mp4", ""),
     "an MKV file is cut in half": partial(cut_in_half, ".mkv", ""),

@@ -77,7 +77,8 @@ class Driver:
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Make a machine whose nodes are files, and whose ioctl asks the driver of the node."""
-    sysfs, dev, drivers = tmp_path / "sys", tmp_path / "dev", {}
+    sysfs, dev = tmp_path / "sys", tmp_path / "dev"
+    drivers: dict[str, Driver] = {}
     for folder in (sysfs, dev, tmp_path / "proc"):
         folder.mkdir()
     monkeypatch.setattr(listing, "_SYS", sysfs)
