@@ -16,6 +16,7 @@ from edgevit.errors import InputError
 
 from ..frame import Frame
 from .address import Wishes
+from .catching_up import CatchingUp
 from .hardware_av import accelerator, used
 from .images import SECOND_NS
 from .stream_clock import StreamClock
@@ -29,14 +30,18 @@ _OWN_CLOCK_NS = 10 * SECOND_NS
 
 
 class AvFeed:
-    """Hold one open container; frames and messages call it ``name``, and ``note`` is what a user should know of it."""
+    """Hold one open container; frames and messages call it ``name``, and ``note`` is what a user should know of it.
+
+    ``hurry`` leaves out what decoding is too slow for; ``left_out`` counts that.
+    """
 
     def __init__(self, name: str, container: Any, *, timeout_s: float, device: bool, note: str = "") -> None:
-        self.note = note
+        self.note, self.hurry = note, False
         self.finite = not device and container.duration is not None
         self._name, self._timeout_s, self._device = name, timeout_s, device
         self._container = container
         self._clock = StreamClock()
+        self._catching_up = CatchingUp()
         self._timeless = not _TIMELESS.isdisjoint(container.format.name.split(","))
         self._stream = container.streams.video[0]
         self._stream.thread_type = "SLICE"
@@ -48,6 +53,10 @@ class AvFeed:
             packet = self._next(packets)
             if packet is None:
                 return
+            if self.hurry and not self._worth(packet):
+                index += 1
+                seen_s = time.monotonic()
+                continue
             for picture in _sound(packet):
                 now_ns = time.monotonic_ns()
                 data, pixel_format = pixels_of(picture)
@@ -59,6 +68,17 @@ class AvFeed:
 
     def close(self) -> None:
         self._container.close()
+
+    @property
+    def left_out(self) -> int:
+        """How many pictures were never decoded."""
+        return self._catching_up.left_out
+
+    def _worth(self, packet: Any) -> bool:
+        if self._timeless or packet.dts is None:
+            return True
+        sent_ns = round(packet.dts * Fraction(packet.time_base) * SECOND_NS)
+        return self._catching_up.worth(sent_ns, time.monotonic_ns(), key=packet.is_keyframe)
 
     def _next(self, packets: Iterator[Any]) -> Any:
         try:
