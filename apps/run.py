@@ -9,6 +9,7 @@ from typing import Any
 
 from edgevit.errors import InputError, UsageError
 from edgevit.runtime import TrackSession
+from edgevit.runtime.ledger import name_of
 from edgevit.runtime.ledger_report import LedgerReport
 from edgevit.runtime.pipeline import Pipeline
 from edgevit.runtime.plan import Plan
@@ -18,7 +19,7 @@ from edgevit.runtime.sources.paced import Paced
 from edgevit.runtime.stages import Model
 from edgevit.runtime.sustained import Minute, Sustained
 
-Box = tuple[float, float, float, float]
+from .aims import Aim, aimed
 
 LINE_S = 1.0
 """Seconds between two lines of the ledger."""
@@ -31,19 +32,23 @@ def run(
     save: Iterable[str | os.PathLike[str]] = (),
     plan: Plan | None = None,
     seconds: float | None = None,
-    box_xywh: Box | None = None,
+    aims: Sequence[Aim] = (),
     own_pace: bool = False,
+    fallbacks: Sequence[Any] = (),
     on_result: Callable[[Any], object] | None = None,
     on_event: Callable[[str], object] | None = None,
     on_line: Callable[[str], object] | None = None,
     on_minute: Callable[[Minute], object] | None = None,
     on_report: Callable[[LedgerReport], object] | None = None,
+    on_start: Callable[[Pipeline], object] | None = None,
 ) -> LedgerReport:
     """Answer for a source, several, or what a URI or a ``.streams`` list names; return the ledger.
 
-    ``box_xywh`` is where a tracker's target is in the first frame. ``own_pace`` plays what is not live at its own pace,
-    as if it were a camera. ``seconds`` ends the run, and ``on_minute`` hears of each minute of it. Whatever ends it, a
-    fault or a signal too, what was answered is in the sinks, which are closed, and ``on_report`` gets the ledger.
+    ``aims`` say where a tracker's targets are in the first frame of each source. ``own_pace`` plays what is not live at
+    its own pace, as if it were a camera. ``fallbacks`` are sessions of faster bundles, the fastest last. ``seconds``
+    ends the run, and ``on_minute`` hears of each minute of it. ``on_start`` gets the pipeline, to pause and resume it.
+    Whatever ends it, a fault or a signal too, what was answered is in the sinks, which are closed, and ``on_report``
+    gets the ledger.
     """
     with ExitStack() as stack:
         sources = opened(source)
@@ -51,14 +56,21 @@ def run(
             stack.callback(one.close)
         if own_pace:
             sources = tuple(one if one.live else Paced(one) for one in sources)
-        model = model_of(session, box_xywh, len(sources))
+        model = model_of(session, aims, sources)
         sinks: list[Sink] = []
         for place in save:
             sinks.append(open_sink(place))
             stack.callback(sinks[-1].close)
-        if hasattr(session, "warmup"):
-            session.warmup()
-        pipeline = Pipeline(model, list(sources), sinks, plan=plan, on_result=on_result, on_event=on_event)
+        for one in fallbacks:
+            check_fallback(session, one)
+        for one in (session, *fallbacks):
+            if hasattr(one, "warmup"):
+                one.warmup()
+        pipeline = Pipeline(
+            model, list(sources), sinks, plan=plan, on_result=on_result, on_event=on_event, fallbacks=fallbacks
+        )
+        if on_start is not None:
+            on_start(pipeline)
         tick = _Tick(pipeline, on_line, on_minute if seconds is not None else None)
         try:
             report = pipeline.run(tick, seconds=seconds)
@@ -78,21 +90,27 @@ def opened(source: str | os.PathLike[str] | Source | Sequence[Source]) -> tuple[
     return tuple(source) if isinstance(source, (list, tuple)) else (source,)  # type: ignore[return-value]
 
 
-def model_of(session: Any, box_xywh: Box | None, sources: int) -> Model:
-    """Return what answers: the session, or a tracker that starts with the first frame."""
+def model_of(session: Any, aims: Sequence[Aim], sources: Sequence[Source]) -> Model:
+    """Return what answers: the session, a tracker's with its targets."""
     if not isinstance(session, TrackSession):
-        if box_xywh is not None:
+        if aims:
             raise UsageError("A box is for a tracker's bundle; this one classifies. Leave --box out.")
         model: Model = session
         return model
-    if sources > 1:
-        raise UsageError("A tracker follows targets in one source; several were given. Run one process for each.")
-    if box_xywh is None:
-        if session.ids:
-            return session
-        raise UsageError("What shall be followed? Type: --box x,y,width,height (in the first frame)")
-    x, y, w, h = box_xywh
-    return session.starting((x, y, x + w, y + h))
+    if aims or not session.ids:
+        for number, places in enumerate(aimed(aims, [name_of(*item) for item in enumerate(sources)])):
+            for place in places:
+                session.lane(number).start_next(place)
+    return session
+
+
+def check_fallback(session: Any, other: Any) -> None:
+    """Raise unless what the other one answers means the same."""
+    (task, labels), (its_task, its_labels) = ((s.manifest.task, s.manifest.spec.labels) for s in (session, other))
+    if task != its_task:
+        raise UsageError(f"{other.name} cannot stand in for {session.name}: it is made to {its_task}, not to {task}.")
+    if labels != its_labels:
+        raise UsageError(f"{other.name} cannot stand in for {session.name}: its classes are others.")
 
 
 class _Tick:

@@ -1,4 +1,4 @@
-"""Read sources, a thread each, and say which frame is next: the newest of a live source, if it is worth its answer."""
+"""Read sources, a thread each, and say which frames are next: of a live source the newest, if it is worth an answer."""
 
 from __future__ import annotations
 
@@ -13,43 +13,81 @@ from .ledger import Ledger
 from .pacing import Pace
 from .stages import Job
 
+_GATHER_S = 0.002
+"""How long a group waits for more frames: what one camera's frame is later than another's, not a share of a period."""
+
 
 class Intake:
-    """Hold the sources of one run. ``hurry`` lets a live source's frame give way to the next one."""
+    """Hold the sources of one run. ``hurry`` lets a live source's frame give way to the next one.
 
-    def __init__(self, sources: Sequence[Any], *, hurry: bool, depth: int, color: str | None) -> None:
+    ``most`` frames of different sources are answered together.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Any],
+        ledger: Ledger,
+        pace: Pace,
+        deadline: Deadline | None,
+        *,
+        hurry: bool,
+        depth: int,
+        most: int = 1,
+        color: str | None = None,
+    ) -> None:
         self.sources = tuple(sources)
+        self._ledger, self._pace, self._deadline = ledger, pace, deadline
         self._hurry, self._color = hurry, color
+        self._most = min(most, len(self.sources))
         self._frames: Handover[Job] = Handover(depth, len(self.sources))
+        self._ended = [False for _ in self.sources]
 
-    def read(self, lane: int, ledger: Ledger) -> None:
+    def read(self, lane: int) -> None:
         """Read one source to its end; a thread of its own does that."""
         source = self.sources[lane]
         live = is_live(source)
+        hurry = live and self._hurry
         try:
             for index, picture in enumerate(source):
                 frame = frame_of(picture, self._color, index=index)
+                if self._ended[lane]:
+                    return
                 now_ns = time.monotonic_ns()
                 job = Job(frame, min(frame.captured_ns, now_ns) if live else now_ns, lane)
-                ledger.captured(lane, (now_ns - job.born_ns) / 1e6)
-                if not (live and self._hurry):
+                job.came_ms = (now_ns - job.born_ns) / 1e6
+                self._ledger.captured(lane, job.came_ms)
+                if not hurry:
                     self._frames.give(job, lane)
                 elif self._frames.give_newest(job, lane) is not None:
-                    ledger.dropped(lane)
+                    self._ledger.dropped(lane)
+        except Exception:
+            if not self._ended[lane]:  # what a source says that was closed under its reader is no fault
+                raise
         finally:
             self._frames.finish(lane)
 
-    def next(self, ledger: Ledger, pace: Pace, deadline: Deadline | None) -> Job:
-        """Take the next frame that is worth its answer, source after source in turn."""
-        self._frames.wait()  # first, since by then the stages are mostly free, and one waking is saved
-        pace.wait()
+    def next(self) -> list[Job]:
+        """Take the next frame that is worth its answer, source after source in turn; the caller leads until ``led``."""
         while True:
-            job = self._frames.take()
-            age_ms = (time.monotonic_ns() - job.born_ns) / 1e6
-            if deadline is None or deadline.allows(age_ms, pace.expected_ms()):
-                pace.admitted()
-                return job
-            ledger.dropped(job.lane, late=True)
+            self._frames.lead()  # first, since by then the stages are mostly free, and one waking is saved
+            self._pace.wait()
+            jobs = self._frames.take_group(self._most, _GATHER_S if self._most > 1 else 0.0)
+            if self._deadline is not None:
+                jobs = self._deadline.worth(jobs, self._pace, self._ledger)
+            if jobs:
+                self._pace.admitted(len(jobs))
+                return jobs
+            self._frames.led()
+
+    def led(self) -> None:
+        """Let another worker take the next frames."""
+        self._frames.led()
+
+    def end(self, lane: int) -> None:
+        """Read one source no longer; the others go on."""
+        self._ended[lane] = True
+        self._frames.finish(lane)
+        _close(self.sources[lane])
 
     def stop(self) -> None:
         """Take in nothing more."""
@@ -59,10 +97,14 @@ class Intake:
     def close(self) -> None:
         """Close the sources, those that can be."""
         for source in self.sources:
-            if close := getattr(source, "close", None):
-                close()
+            _close(source)
 
 
 def is_live(source: object) -> bool:
     """Tell whether frames come by themselves; what does not say so waits."""
     return bool(getattr(source, "live", False))
+
+
+def _close(source: Any) -> None:
+    if close := getattr(source, "close", None):
+        close()

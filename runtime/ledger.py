@@ -10,8 +10,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from .ages import Ages
+from .ladder import Switch
 from .ledger_report import LedgerReport, SourceReport, StageReport
 
 CAPTURE = "capture"
@@ -35,6 +37,20 @@ class SourceCount:
     last_ns: int = 0
 
 
+def name_of(number: int, source: Any) -> str:
+    """Return how the ledger calls a source."""
+    return str(getattr(source, "name", f"source {number}"))
+
+
+def counted(sources: Sequence[Any]) -> list[SourceCount]:
+    """Begin to count the frames of sources, and how often they came back."""
+
+    def count(number: int, source: Any) -> SourceCount:
+        return SourceCount(name_of(number, source), reconnects=lambda: int(getattr(source, "reconnects", 0)))
+
+    return [count(*item) for item in enumerate(sources)]
+
+
 @dataclass
 class _Stage:
     age: Ages = field(default_factory=Ages)
@@ -45,13 +61,22 @@ class _Stage:
 class Ledger:
     """Hold the counts of one run. The last stage's age is the answer's; sinks come behind it."""
 
-    def __init__(self, sources: Sequence[SourceCount], stages: Sequence[str], sinks: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        sources: Sequence[SourceCount],
+        stages: Sequence[str],
+        sinks: Sequence[str] = (),
+        models: Sequence[str] = ("",),
+    ) -> None:
         self._began_ns = time.monotonic_ns()
         self._lock = threading.Lock()
         self._sources = tuple(sources)
         self._stages = {name: _Stage() for name in (CAPTURE, *stages, *sinks)}
         self._answer = stages[-1]
         self._passed = 0
+        self._models = tuple(models)
+        self._answers = [0] * len(self._models)
+        self._switches: list[Switch] = []
         self._recent: deque[int] = deque(maxlen=_MOST_IN_WINDOW)
 
     def captured(self, lane: int, age_ms: float) -> None:
@@ -81,7 +106,12 @@ class Ledger:
         with self._lock:
             self._stages[sink].missed += 1
 
-    def answered(self, lane: int, index: int) -> None:
+    def switched(self, switch: Switch) -> None:
+        """Note that another model answers from now on."""
+        with self._lock:
+            self._switches.append(switch)
+
+    def answered(self, lane: int, index: int, model: int = 0) -> None:
         """Count an answer, and whether it came in the order of its source's frames."""
         now = time.monotonic_ns()
         with self._lock:
@@ -91,6 +121,7 @@ class Ledger:
             source.first_ns = source.first_ns or now
             source.last_ns = now
             source.answered += 1
+            self._answers[model] += 1
             self._recent.append(now)
 
     def seconds(self) -> float:
@@ -123,7 +154,11 @@ class Ledger:
                 for name, held in self._stages.items()
             )
             sources = tuple(_report_of(source) for source in self._sources)
-        return LedgerReport(self.seconds(), sources, stages, self._answer, tuple(events), stopped)
+            models = tuple(zip(self._models, self._answers, strict=True)) if len(self._models) > 1 else ()
+            switches = tuple(self._switches)
+        return LedgerReport(
+            self.seconds(), sources, stages, self._answer, tuple(events), stopped, models=models, switches=switches
+        )
 
 
 def _report_of(source: SourceCount) -> SourceReport:

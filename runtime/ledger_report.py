@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .ages import Spread
+from .ladder import Switch
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,10 @@ class StageReport:
 
 @dataclass(frozen=True)
 class LedgerReport:
-    """Hold one run. ``answer`` is the stage after which an answer stands; the stages behind it are sinks."""
+    """Hold one run. ``answer`` is the stage after which an answer stands; the stages behind it are sinks.
+
+    Where several models stood by, ``models`` says how many answers each gave, ``switches`` when and why it changed.
+    """
 
     seconds: float
     sources: tuple[SourceReport, ...]
@@ -42,6 +46,8 @@ class LedgerReport:
     answer: str
     events: tuple[str, ...] = ()
     stopped: str = ""
+    models: tuple[tuple[str, int], ...] = ()
+    switches: tuple[Switch, ...] = ()
 
     @property
     def answered(self) -> int:
@@ -64,7 +70,11 @@ class LedgerReport:
                     told[name] = spread.to_dict()
             stages[stage.name] = {**told, "missed": stage.missed} if stage.missed else told
         told = {"seconds": round(self.seconds, 3), "sources": sources, "stages": stages, "answer": self.answer}
-        return {**told, "events": list(self.events), "stopped": self.stopped}
+        told = {**told, "events": list(self.events), "stopped": self.stopped}
+        if self.models:
+            switches = [{**asdict(switch), "at_s": round(switch.at_s, 1)} for switch in self.switches]
+            told = {**told, "models": dict(self.models), "switches": switches}
+        return told
 
     def stage_rows(self) -> list[tuple[str, ...]]:
         """Return the rows of a table under ``STAGE_HEADS``."""

@@ -37,25 +37,31 @@ class Opened(Generic[Held]):
         self.bundle = bundle
         self.engine_description = engine_description
         self._turn = threading.Lock()
-        self._held: Held | None = held
+        # A list, since several sessions may run the same engines: who closes one of them closes all.
+        self._held = [held]
 
     @property
     def manifest(self) -> Manifest:
         """What the bundle says of itself."""
         return self.bundle.manifest
 
+    @property
+    def name(self) -> str:
+        """How a ledger calls it."""
+        m = self.manifest
+        return f"{m.model}-{m.format}-{m.precision}"
+
     def _open(self) -> Held:
         """Return what is held; whoever calls this has the turn."""
-        if self._held is None:
+        if not self._held:
             raise EngineError("The session was closed; load the bundle again.")
-        return self._held
+        return self._held[0]
 
     def close(self) -> None:
         """Give the engines' memory back."""
         with self._turn:
-            if self._held is not None:
-                self._held.close()
-                self._held = None
+            while self._held:
+                self._held.pop().close()
 
     def __enter__(self: Own) -> Own:
         return self

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from .handover import Finished, Handover, Stopped
 from .ledger import Ledger
@@ -80,15 +80,3 @@ class Call:
 
     def close(self) -> None:
         pass
-
-
-def named(sinks: Sequence[Sink]) -> list[str]:
-    """Return a name for each sink that no other has."""
-    names: list[str] = []
-    for sink in sinks:
-        name, number = sink.place, 1
-        while name in names:
-            number += 1
-            name = f"{sink.place} ({number})"
-        names.append(name)
-    return names

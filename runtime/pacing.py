@@ -18,13 +18,19 @@ _WORTH_WAKING_S = 0.001
 
 
 class Pace:
-    """Watch the stages of one run. ``just_in_time`` off leaves only the rate limit and the pause."""
+    """Watch the stages of one run. ``just_in_time`` off leaves only the rate limit and the pause.
 
-    def __init__(self, stages: Sequence[str], *, just_in_time: bool, max_fps: float | None = None) -> None:
+    Where there are several rungs, each has times of its own.
+    """
+
+    def __init__(
+        self, stages: Sequence[str], *, just_in_time: bool, max_fps: float | None = None, rungs: int = 1
+    ) -> None:
         self._just_in_time = just_in_time
         self._period_s = 0.0 if max_fps is None else 1 / max_fps
         self._slot_s = 0.0
-        self._times_s: list[deque[float]] = [deque(maxlen=_REMEMBERED) for _ in stages]
+        self._rungs: list[list[deque[float]]] = [[deque(maxlen=_REMEMBERED) for _ in stages] for _ in range(rungs)]
+        self._times_s = self._rungs[0]
         self._began_s: list[float | None] = [None] * len(stages)
         self._inside = [0] * len(stages)
         self._paused = self._stopped = False
@@ -44,25 +50,30 @@ class Pace:
                 self._changed.wait(None if self._paused else rest)
             self._wakes_s = 0.0
 
-    def admitted(self) -> None:
-        """Say that a frame was taken in."""
-        now = time.monotonic()
+    def use(self, rung: int) -> None:
+        """Go by the times of this rung from now on."""
         with self._changed:
-            self._inside = [count + 1 for count in self._inside]
-            # The slots keep their rhythm; who is late by more than one begins a new one.
-            self._slot_s = (
-                now + self._period_s if now > self._slot_s + self._period_s else self._slot_s + self._period_s
-            )
+            self._times_s = self._rungs[rung]
+
+    def admitted(self, count: int = 1) -> None:
+        """Say that a group of so many frames was taken in."""
+        with self._changed:
+            for stage in range(len(self._inside)):
+                self._inside[stage] += 1
+            if self._period_s:
+                now, period_s = time.monotonic(), count * self._period_s
+                # The slots keep their rhythm; who is late by more than one begins a new one.
+                self._slot_s = (now if now > self._slot_s + self._period_s else self._slot_s) + period_s
 
     def began(self, stage: int) -> None:
         """Say that a stage has begun with a frame."""
         self._began_s[stage] = time.monotonic()
 
-    def ended(self, stage: int) -> float:
+    def ended(self, stage: int, rung: int = 0) -> float:
         """Say that it is done, and return the milliseconds that it took."""
         with self._changed:
             took_s = time.monotonic() - (self._began_s[stage] or 0.0)
-            self._times_s[stage].append(took_s)
+            self._rungs[rung][stage].append(took_s)
             self._began_s[stage] = None
             self._inside[stage] -= 1
             # Waking a thread costs more than all else here, so it is done only for who would wake too late.

@@ -1,6 +1,6 @@
 """Carry frames from capture to sinks on threads, bounded everywhere; of a live source the newest frame wins.
 
-Every source has a thread, every stage of the model has one, every sink has one; between them a frame or two can wait.
+Every source has a thread, the model has as many as it has stages, every sink has one; what can wait is bounded.
 ``newest``: a live source's frame that nobody has taken gives way to the next one, stages begin just in time, and slow
 sinks miss answers. ``every``: nothing is lost, everybody waits for the slowest. Sources that are not live wait by
 themselves, so they lose nothing under either. A fault of any thread ends the run and is told to the caller; what was
@@ -24,22 +24,25 @@ from .deadline import Deadline
 from .frame import Frame, Pixels
 from .handover import Finished, Handover
 from .intake import Intake, is_live
-from .ledger import Ledger, SourceCount
+from .ladder import Ladder, Switch
+from .ledger import Ledger, counted
 from .ledger_report import LedgerReport
-from .outlets import Call, Outlet, named
+from .line import Line
+from .outlets import Call, Outlet
 from .pacing import Pace
 from .plan import Plan
 from .results import Result
 from .sinks import Sink
-from .stages import Job, Model, stages_of
+from .stages import Job, Model, alone, most_of, rungs_of
 
 Feed = Iterable[Frame | Pixels]
 
 _WAITING = 2
-"""Frames that may wait between two stages where every one counts."""
+"""Frames of a source, and answers for a reader, that may wait where every one counts."""
 _WAITING_SINK = 8
 """Answers that may wait for a sink before it misses the oldest of them."""
-_LOOK_S = 0.1
+_LOOK_S = 0.25
+_WORKER = "worker "
 _STUCK = "The output {} has been at one frame for {:g} s and is given up. Is its disk full, or its reader gone?"
 
 
@@ -47,7 +50,8 @@ class Pipeline:
     """Run one model over one source or several. It owns the sources and sinks from now on, and closes them at the end.
 
     ``on_result`` is called with each answer on a thread of its own, ``on_event`` with what is logged on the thread that
-    logs it. ``color`` is for sources of bare arrays.
+    logs it. ``color`` is for sources of bare arrays. ``fallbacks`` are faster models of the same kind, the fastest
+    last: with ``plan.max_latency_ms`` one of them answers while the answers of those before it are too old.
     """
 
     def __init__(
@@ -60,31 +64,47 @@ class Pipeline:
         on_result: Callable[[Result], object] | None = None,
         on_event: Callable[[str], object] | None = None,
         color: str | None = None,
+        fallbacks: Sequence[Model] = (),
     ) -> None:
         self._plan = plan or Plan()
         feeds: tuple[Any, ...] = tuple(sources) if isinstance(sources, (list, tuple)) else (sources,)
         live = any(map(is_live, feeds))
         self.policy = self._plan.policy_for(live=live)
         self._hurry = live and self.policy == "newest"
-        self._stages, self._on_event = stages_of(model), on_event
+        self._on_event = on_event
         self.events: deque[str] = deque(maxlen=200)
         self.stopped = ""
         self.fault: BaseException | None = None
-        names = [stage.name for stage in self._stages]
-        self._pace = Pace(names, just_in_time=self._hurry, max_fps=self._plan.max_fps)
         latency_ms = self._plan.max_latency_ms
-        self._deadline = None if latency_ms is None else Deadline(latency_ms, self._log)
-        depth = 1 if self._hurry else _WAITING
-        self._intake = Intake(feeds, hurry=self._hurry, depth=depth, color=color)
-        self._handovers: list[Handover[Job]] = [Handover(depth) for _ in names[1:]]
+        if fallbacks and latency_ms is None:
+            raise UsageError("Fallbacks answer where a limit is not kept, and there is none: Plan(max_latency_ms=80).")
+        rungs = rungs_of(model, fallbacks, hurried=latency_ms is not None)
+        names = [stage.name for stage in rungs[0].stages]
         all_sinks = [*sinks, *([Call(on_result)] if on_result else [])]
-        kept = [
+        self._outlets = [
             Outlet(sink, name, newest=self._hurry, depth=_WAITING_SINK if self._hurry else _WAITING)
-            for sink, name in zip(all_sinks, named(all_sinks), strict=True)
+            for sink, name in zip(all_sinks, alone([sink.place for sink in all_sinks]), strict=True)
         ]
-        self._outlets = kept
         self._results: Handover[Job] | None = None
-        self.ledger = Ledger([_count_of(s, n) for n, s in enumerate(feeds)], names, [o.name for o in kept])
+        self.ledger = Ledger(counted(feeds), names, [o.name for o in self._outlets], [rung.name for rung in rungs])
+        self._pace = Pace(names, just_in_time=self._hurry, max_fps=self._plan.max_fps, rungs=len(rungs))
+        self._ladder, deadline = None, None
+        if latency_ms is not None:
+            if len(rungs) > 1:
+                self._ladder = Ladder([rung.name for rung in rungs], latency_ms, self._switched)
+            deadline = Deadline(latency_ms, self._log, self._ladder)
+        self._intake = Intake(
+            feeds,
+            self.ledger,
+            self._pace,
+            deadline,
+            hurry=self._hurry,
+            depth=1 if self._hurry else _WAITING,
+            most=min(most_of(rung.stages, self._plan.batch, len(feeds)) for rung in rungs),
+            color=color,
+        )
+        self._line = Line(rungs, self._intake, self._pace, self.ledger, self._deliver)
+        self._working = len(names)
         self._crew = Crew(self._fail)
         self._lock = threading.Lock()
         self._answers = 0
@@ -115,12 +135,12 @@ class Pipeline:
 
     def results(self) -> Iterator[Any]:
         """Yield the model's answers, the newest only where the newest wins; leaving the loop ends the run."""
-        self._results = Handover(1 if self._hurry else _WAITING)
+        answers = self.answers()
         with self:
             try:
                 while True:
                     try:
-                        job = self._results.take(_LOOK_S)
+                        job = answers.take(_LOOK_S)
                     except TimeoutError:
                         if self._over():
                             break
@@ -129,8 +149,13 @@ class Pipeline:
             except Finished:
                 pass
             finally:
-                self._results.stop()
+                answers.stop()
         self._raise()
+
+    def answers(self, told: Callable[[], object] | None = None) -> Handover[Job]:
+        """Return where the answers will be to be taken, bounded as the policy says; ``told`` as ``Handover`` has it."""
+        self._results = Handover(1 if self._hurry else _WAITING, told=told)
+        return self._results
 
     def report(self) -> LedgerReport:
         """Return the ledger as it stands."""
@@ -138,11 +163,24 @@ class Pipeline:
 
     def pause(self) -> None:
         """Answer no new frame; a live source's frames are dropped meanwhile."""
-        self._pace.pause()
+        if not self.paused:
+            self._pace.pause()
+            self._log("paused")
 
     def resume(self) -> None:
         """Go on."""
-        self._pace.pause(False)
+        if self.paused:
+            self._pace.pause(False)
+            self._log("resumed")
+
+    @property
+    def paused(self) -> bool:
+        """Whether frames are held back."""
+        return self._pace.paused
+
+    def end_source(self, number: int) -> None:
+        """Read one source no longer, and close it; the others go on."""
+        self._intake.end(number)
 
     def stop(self, why: str = "stopped") -> None:
         """Take no new frame. What was answered goes to the sinks; from any thread, any number of times."""
@@ -151,20 +189,19 @@ class Pipeline:
                 return
             self._state, self.stopped = "stopping", self.stopped or why
         self._pace.stop()
-        for handover in self._handovers:
-            handover.stop()
+        self._line.stop()
         self._intake.stop()
 
     def __enter__(self) -> Pipeline:
         if self._state != "new":
             raise UsageError("A pipeline runs once; make another one.")
         self._state = "running"
-        for number, stage in reversed(list(enumerate(self._stages))):
-            self._crew.begin(stage.name, partial(self._work, number))
+        for worker in range(self._working):
+            self._crew.begin(f"{_WORKER}{worker}", partial(self._work, worker))
         for outlet in self._outlets:
             self._crew.begin(f"output {outlet.name}", partial(outlet.work, self.ledger))
         for lane in range(len(self._intake.sources)):
-            self._crew.begin(f"capture {lane}", partial(self._intake.read, lane, self.ledger), leave=True)
+            self._crew.begin(f"capture {lane}", partial(self._intake.read, lane), leave=True)
         return self
 
     def __exit__(
@@ -177,41 +214,34 @@ class Pipeline:
 
     # ---- the threads
 
-    def _work(self, number: int) -> None:
-        stage, last = self._stages[number], number + 1 == len(self._stages)
+    def _work(self, worker: int) -> None:
         try:
-            while True:
-                if number:
-                    job = self._handovers[number - 1].take()
-                else:
-                    job = self._intake.next(self.ledger, self._pace, self._deadline)
-                self._pace.began(number)
-                job.value = stage.run(job)
-                spent_ms = self._pace.ended(number)
-                job.spent_ms[stage.name] = spent_ms
-                self.ledger.passed(stage.name, (time.monotonic_ns() - job.born_ns) / 1e6, spent_ms)
-                if not last:
-                    self._handovers[number].give(job)
-                elif not self._deliver(job):
-                    return
+            self._line.work(worker)
         except Finished:
-            if last and self._state == "running":
-                self._state = "ended"
+            with self._lock:
+                self._state = "ended" if self._state == "running" else self._state
         finally:
-            self._finish_outlets() if last else self._handovers[number].finish()
+            with self._lock:
+                self._working -= 1
+                last = not self._working
+            if last:
+                self._finish_outlets()
 
-    def _deliver(self, job: Job) -> bool:
-        """Hand an answer to all who want it; False after the last that is wanted."""
-        self.ledger.answered(job.lane, job.frame.index)
-        self._answers += 1
-        for outlet in self._outlets:
-            if not outlet.give(job):
-                self.ledger.missed(outlet.name)
-        if self._results is not None:
-            self._results.give_newest(job) if self._hurry else self._results.give(job)
-        if self._plan.limit is not None and self._answers >= self._plan.limit:
-            self.stop("the limit is reached")
-            return False
+    def _deliver(self, group: Sequence[Job]) -> bool:
+        """Hand answers to all who want them; False after the last that is wanted."""
+        for job in group:
+            self.ledger.answered(job.lane, job.frame.index, job.rung)
+            if self._ladder is not None:
+                self._ladder.answered((time.monotonic_ns() - job.born_ns) / 1e6, job.came_ms, job.rung)
+            for outlet in self._outlets:
+                if not outlet.give(job):
+                    self.ledger.missed(outlet.name)
+            if self._results is not None:
+                self._results.give_newest(job) if self._hurry else self._results.give(job)
+            self._answers += 1
+            if self._plan.limit is not None and self._answers >= self._plan.limit:
+                self.stop("the limit is reached")
+                return False
         return True
 
     # ---- the end
@@ -241,7 +271,8 @@ class Pipeline:
         if left:
             for outlet in self._outlets:
                 outlet.give_up()
-            self._log(f"did not end in {self._plan.stall_s:g} s and was left behind: {', '.join(left)}")
+            who = [self._line.place(int(n[len(_WORKER) :])) if n.startswith(_WORKER) else n for n in left]
+            self._log(f"did not end in {self._plan.stall_s:g} s and was left behind: {', '.join(who)}")
             self.fault = self.fault or EdgevitError(f"{self.events[-1]}.")
 
     def _raise(self) -> None:
@@ -250,13 +281,11 @@ class Pipeline:
         elif self.fault is not None:
             raise self.fault
 
+    def _switched(self, switch: Switch, rung: int) -> None:
+        self.ledger.switched(switch)
+        self._log(f"{switch.new} answers instead of {switch.old}: {switch.why}")
+
     def _log(self, words: str) -> None:
         self.events.append(f"{self.ledger.seconds():.1f} s: {words}")
         if self._on_event is not None:
             self._on_event(self.events[-1])
-
-
-def _count_of(source: Any, number: int) -> SourceCount:
-    return SourceCount(
-        str(getattr(source, "name", f"source {number}")), reconnects=lambda: int(getattr(source, "reconnects", 0))
-    )

@@ -14,14 +14,16 @@ Policy = Literal["newest", "every"]
 class Plan:
     """Hold the choices. ``policy`` None is ``newest`` if any source is live, else ``every``.
 
-    ``max_latency_ms`` skips frames whose answer would be older than that; ``limit`` ends after so many answers. A sink
-    or a stage that makes no progress for ``stall_s`` is given up.
+    ``max_latency_ms`` skips frames whose answer would be older than that, and where there are faster models lets these
+    answer; ``limit`` ends after so many answers. ``batch`` frames of different sources at most are answered together,
+    None as many as the bundle was made for. A sink or a stage that makes no progress for ``stall_s`` is given up.
     """
 
     policy: str | None = None
     max_latency_ms: float | None = None
     max_fps: float | None = None
     limit: int | None = None
+    batch: int | None = None
     stall_s: float = 30.0
 
     def __post_init__(self) -> None:
@@ -31,8 +33,10 @@ class Plan:
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise UsageError(f"{name} must be a number above 0, not {value!r}.")
-        if self.limit is not None and self.limit < 1:
-            raise UsageError(f"limit must be at least 1, not {self.limit}.")
+        for name in ("limit", "batch"):
+            count = getattr(self, name)
+            if count is not None and count < 1:
+                raise UsageError(f"{name} must be at least 1, not {count}.")
 
     def policy_for(self, *, live: bool) -> Policy:
         """Return the policy, chosen or by default."""

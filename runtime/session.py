@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,20 +15,46 @@ from edgevit.kernels import prepare
 
 from .engines import Engine, Tensor, run_batch
 from .frame import Frame, frame_of
-from .opened import Frames, Opened, opened_frames
+from .opened import Opened
 from .results import Classification, Speed
 from .stages import Job, Stage
-from .streaming import streamed
+from .streaming import Streams
 from .tasks import TASKS
 
+_SHRUNK = (0.75, 0.5)
+"""Shares of a side of the input, where it can be chosen; of the net's work this is about a half and a quarter."""
+_GRID = 32
+"""Pixels of which nets that halve the picture five times want a multiple."""
 
-class Session(Opened[Engine]):
+
+class Session(Opened[Engine], Streams[Classification]):
     """Run one bundle. Use it as a context manager, or call ``close``; calls from several threads take turns."""
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         super().__init__(bundle, engine, engine.description)
         self._graph = bundle.manifest.graphs["main"]
         self._task = TASKS.load(bundle.manifest.task)
+        self._image = bundle.manifest.spec.image
+
+    @property
+    def name(self) -> str:
+        """How a ledger calls it."""
+        own = self._image == self.manifest.spec.image
+        return super().name if own else f"{super().name} at {'x'.join(map(str, self._image.size_hw))}"
+
+    def smaller(self) -> tuple[Session, ...]:
+        """Return sessions before the same engine that show it smaller pictures, where the bundle takes any size."""
+        sides = slice(1, 3) if self._image.layout == "nhwc" else slice(2, 4)
+        if self._graph.inputs[0].shape[sides] != (-1, -1):
+            return ()
+        made: list[Session] = []
+        for share in _SHRUNK:
+            height, width = (max(_GRID, round(n * share / _GRID) * _GRID) for n in self._image.size_hw)
+            small = copy.copy(self)
+            small._image = self._image.scaled_to((height, width))
+            if height * width < math.prod((made or [self])[-1]._image.size_hw):
+                made.append(small)
+        return tuple(made)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -52,7 +80,7 @@ class Session(Opened[Engine]):
 
     def prepare(self, frame: Frame) -> Tensor:
         """Make the input tensor of a frame: one row, in the layout that the manifest's spec says."""
-        return prepare(frame.data, self.manifest.spec.image, color=frame.pixel_format)
+        return prepare(frame.data, self._image, color=frame.pixel_format)
 
     def infer(self, batch: Tensor) -> Tensor:
         """Run N rows as ``prepare`` makes them and return the outputs (N, ...), whatever batch the file was made for.
@@ -66,20 +94,16 @@ class Session(Opened[Engine]):
         """Split the answer for ``pipeline.py``, which gives each stage a thread."""
         return (
             Stage("preprocess", lambda job: self.prepare(job.frame)),
-            Stage("inference", lambda job: self.infer(job.value)),
+            Stage(
+                "inference", lambda job: self.infer(job.value), self._together, max(0, self._graph.inputs[0].shape[0])
+            ),
             Stage("postprocess", self._finished),
         )
 
-    def stream(
-        self, source: Frames, *, color: str | None = None, policy: str | None = None
-    ) -> Iterator[Classification]:
-        """Answer for the frames of a source (a URI, a Source, or any frames).
-
-        Of what is not live, every frame, in order, one after the other in the caller's thread. A live source gets
-        threads, and the newest frame wins, unless ``policy`` is ``every``. ``color`` is for bare arrays alone.
-        """
-        with opened_frames(source) as pictures:
-            yield from streamed(self, pictures, color, policy)
+    def _together(self, jobs: Sequence[Job]) -> list[Tensor]:
+        """Run the rows of several jobs at once, and give each its own row back."""
+        output = self.infer(np.concatenate([job.value for job in jobs]))
+        return [output[row : row + 1] for row in range(len(jobs))]
 
     def _finished(self, job: Job) -> Classification:
         began = time.perf_counter_ns()
@@ -91,7 +115,7 @@ class Session(Opened[Engine]):
 
     def warmup(self, count: int = 3) -> None:
         """Run on grey pictures, so that the first real frame is not the slow one."""
-        height, width = self.manifest.spec.image.size_hw
+        height, width = self._image.size_hw
         grey = Frame(np.full((height, width, 3), 128, np.uint8), "rgb", time.monotonic_ns())
         for _ in range(count):
             self.infer(self.prepare(grey))

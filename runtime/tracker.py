@@ -1,9 +1,14 @@
-"""Follow targets with a tracker's bundle: ``start`` names one, each call takes the next frame for all of them."""
+"""Follow targets with a tracker's bundle: ``start`` names one, each call takes the next frame for all of them.
+
+Targets belong to one source's frames. Several sources have a lane each: its own targets, before the same engines.
+"""
 
 from __future__ import annotations
 
+import copy
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,18 +18,22 @@ from edgevit.errors import InputError, UsageError
 
 from .engines import Engine
 from .frame import Frame, frame_of
-from .opened import Frames, Opened, opened_frames
+from .opened import Frames, Opened
 from .pointing import box_at
 from .results import Speed
 from .scene_cuts import SceneCuts
-from .streaming import streamed
+from .stages import Job, Stage
+from .streaming import Streams
 from .tasks.track import Step, Target
 from .tasks.track_crop import Box
 from .tasks.track_net import TrackNet
 from .tracks import Track, Tracks
 
+Place = Sequence[float] | Callable[[Frame], Sequence[float]]
+"""Left, top, right, bottom in pixels, or what finds them in a frame."""
 
-class TrackSession(Opened[TrackNet]):
+
+class TrackSession(Opened[TrackNet], Streams[Tracks]):
     """Run one tracker. Use it as a context manager, or call ``close``; calls from several threads take turns.
 
     with edgevit.load("hit_nano-onnx-fp32") as tracker:
@@ -35,18 +44,43 @@ class TrackSession(Opened[TrackNet]):
 
     def __init__(self, bundle: Bundle, engines: Mapping[str, Engine]) -> None:
         super().__init__(bundle, TrackNet(bundle.manifest, engines), engines["track"].description)
+        self._lanes: dict[int, TrackSession] = {0: self}
+        self._forget()
+
+    def _forget(self) -> None:
         self._targets: dict[int, Target] = {}
+        self._waiting: list[Place] = []
         self._cuts = SceneCuts()
+        self._heir: TrackSession | None = None
+
+    @property
+    def _acting(self) -> TrackSession:
+        """Return who follows the targets of this lane now: another session may have taken them over."""
+        return self if self._heir is None else self._heir._acting
+
+    def lane(self, number: int) -> TrackSession:
+        """Return the session for another source: the same engines, targets of its own. This one is number 0.
+
+        In a pipeline each source's number is its place in the list. Closing one closes all.
+        """
+        with self._turn:
+            if number not in self._lanes:
+                made = copy.copy(self)
+                made._forget()
+                self._lanes[number] = made
+            return self._lanes[number]
 
     @property
     def ids(self) -> tuple[int, ...]:
         """The targets that are followed, in the order in which they were started."""
-        return tuple(self._targets)
+        return tuple(self._acting._targets)
 
     def start(
         self, picture: Frame | Any, box_xyxy: Sequence[float], id: int | None = None, *, color: str | None = None
     ) -> Track:
         """Follow what is in a box of this frame: left, top, right, bottom in pixels. An ``id`` in use is replaced."""
+        if self._heir is not None:
+            return self._acting.start(picture, box_xyxy, id, color=color)
         frame = frame_of(picture, color)
         box_xywh = _box_xywh(box_xyxy)
         began = time.perf_counter_ns()
@@ -65,21 +99,31 @@ class TrackSession(Opened[TrackNet]):
         x, y, w, h = box_at(frame, point_xy)
         return self.start(frame, (x, y, x + w, y + h), id)
 
+    def start_next(self, place: Place) -> None:
+        """Follow what is in this box of the next frame that comes; its answer there is that box."""
+        acting = self._acting
+        with acting._turn:
+            acting._waiting.append(place)
+
     def __call__(self, picture: Frame | Any, *, color: str | None = None) -> Tracks:
         """Find every target in the next frame; the answers are in the order in which they were started."""
         frame = frame_of(picture, color)
         with self._turn:
             self._open()
             cut = self._cuts.see(frame)
-            return Tracks((self._stepped(*item, frame, cut) for item in self._targets.items()), frame)
+            found = [self._stepped(*item, frame, cut) for item in self._targets.items()]
+            places, self._waiting = self._waiting, []
+        found += [self.start(frame, place(frame) if callable(place) else place) for place in places]
+        return Tracks(found, frame)
 
     def stop(self, id: int) -> None:
         """Follow this target no longer."""
-        with self._turn:
-            if id not in self._targets:
-                known = ", ".join(map(str, self._targets)) or "none"
+        acting = self._acting
+        with acting._turn:
+            if id not in acting._targets:
+                known = ", ".join(map(str, acting._targets)) or "none"
                 raise UsageError(f"No target has the id {id}; followed are: {known}.")
-            del self._targets[id]
+            del acting._targets[id]
 
     def stream(
         self,
@@ -94,24 +138,69 @@ class TrackSession(Opened[TrackNet]):
         With ``box_xyxy`` the first frame starts a target, and its answer is that box; without it, what was started
         before is followed. ``policy`` is as in ``Session.stream``.
         """
-        if box_xyxy is None and not self._targets:
+        with self._beginning(box_xyxy):
+            yield from super().stream(source, color=color, policy=policy)
+
+    async def stream_async(
+        self, source: Frames, box_xyxy: Sequence[float] | None = None, **choices: Any
+    ) -> AsyncGenerator[Tracks, None]:
+        """Answer in a coroutine, as ``Session.stream_async`` does; ``box_xyxy`` is as in ``stream``."""
+        with self._beginning(box_xyxy):
+            async with aclosing(super().stream_async(source, **choices)) as answers:
+                async for tracks in answers:
+                    yield tracks
+
+    @contextmanager
+    def _beginning(self, box_xyxy: Sequence[float] | None) -> Iterator[None]:
+        """Let the first frame start a target, if one is named; a frame that never comes starts none."""
+        if box_xyxy is not None:
+            self.start_next(box_xyxy)
+        elif not self._targets and not self._waiting:
             raise UsageError(
                 "There is nothing to follow. Type: session.stream(source, box_xyxy=(left, top, right, bottom))"
             )
-        with opened_frames(source) as pictures:
-            yield from streamed(self if box_xyxy is None else self.starting(box_xyxy), pictures, color, policy)
+        try:
+            yield
+        finally:
+            self._waiting.clear()
 
-    def starting(self, box_xyxy: Sequence[float]) -> Callable[..., Tracks]:
-        """Return what answers for frames as the session does, but starts a target in this box of the first one."""
-        waiting = [box_xyxy]
+    def starting(self, *places: Place) -> TrackSession:
+        """Let the first frame of each source, in their order, start a target in its box; return this session."""
+        for number, place in enumerate(places):
+            self.lane(number).start_next(place)
+        return self
 
-        def answer(picture: Frame | Any, *, color: str | None = None) -> Tracks:
-            if not waiting:
-                return self(picture, color=color)
-            track = self.start(picture, waiting.pop(), color=color)
-            return Tracks((track,), track.frame)
+    def take_over(self, before: Any, lane: int) -> None:
+        """Follow what another session follows in a source, from where it was last seen without doubt, by the same ids.
 
-        return answer
+        A target that this session followed before the other one is known again by what was learnt of it then. Until
+        it takes them back, the other one hands on whatever it is told about its targets.
+        """
+        before = getattr(before, "session", before)
+        if not isinstance(before, TrackSession):
+            raise UsageError("A tracker can stand in for another tracker only.")
+        old, mine = before.lane(lane), self.lane(lane)
+        with old._turn:
+            targets, waiting = dict(old._targets), old._waiting
+            cuts, old._waiting = copy.copy(old._cuts), []
+            old._heir, mine._heir = mine, None
+        with mine._turn:
+            net, known = mine._open(), mine._targets
+            mine._targets, mine._waiting, mine._cuts = {}, waiting, cuts
+            for key, target in targets.items():
+                again = known.get(key)
+                if again is not None and again.origin is target.origin:
+                    again.resume(*target.seen)
+                    mine._targets[key] = again
+                else:
+                    mine._targets[key] = Target(net, *target.seen, target.origin)
+
+    def stages(self) -> tuple[Stage, ...]:
+        """Answer in one stage: where frame n + 1 is cut depends on the answer to frame n. Each source has its lane."""
+        return (Stage("answer", self._answered),)
+
+    def _answered(self, job: Job) -> Tracks:
+        return self.lane(job.lane)(job.frame)
 
     def warmup(self, count: int = 3) -> None:
         """Run on grey pictures, so that the first real frame is not the slow one. No target is touched."""

@@ -9,11 +9,13 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..errors import UsageError
 from ..registry import door
 from . import console
 from .bundles import find_bundle
 from .parsing import duration, latency, positive, whole
-from .track import box_of
+from .pausing import pausing
+from .track import add_aims
 
 if TYPE_CHECKING:
     from edgevit.runtime.ledger_report import LedgerReport
@@ -25,6 +27,7 @@ Each OUTPUT is a video, a folder, a .jsonl or .csv file; --json prints one JSON 
 
   edgevit run shvit_shapes 0
   edgevit run levit_128s-onnx-fp32 'rtsp://camera/1?timeout=5s' answers.jsonl --max-latency 80ms
+  edgevit run levit_256-onnx-fp32 0 --max-latency 80ms --fallback levit_128s-onnx-fp32
   edgevit run hit_nano 0 --box 312,146,106,96 --for 10m     a line a minute: pace, ages, clock, heat
   edgevit run shvit_shapes clip.mp4 --own-pace              a file as if it were a camera"""
 
@@ -40,11 +43,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-latency", type=latency, metavar="T", help="skip frames whose answer would be older: 80ms"
     )
+    parser.add_argument(
+        "--fallback",
+        action="append",
+        default=[],
+        metavar="BUNDLE",
+        help="a faster bundle that answers while --max-latency is not kept; again for several, the fastest last",
+    )
     parser.add_argument("--max-fps", type=positive, metavar="N", help="answer no more often")
     parser.add_argument("--for", dest="seconds", type=duration, metavar="T", help="stop after 60s, 10m or 1h")
     parser.add_argument("--limit", type=whole(1, 10**9), metavar="N", help="stop after N answers")
+    parser.add_argument(
+        "--batch", type=whole(1, 1024), metavar="N", help="answer N sources' frames at once, if the bundle can"
+    )
     parser.add_argument("--own-pace", action="store_true", help="play a file at its own pace, as if it were a camera")
-    parser.add_argument("--box", type=box_of, metavar="X,Y,W,H", help="a tracker's target in the first frame")
+    add_aims(parser)
     parser.add_argument("--engine", metavar="E", help="another engine than the format's own")
     parser.add_argument("--threads", type=whole(1, 1024), metavar="N", help="threads of the engine")
     parser.add_argument("--precision", metavar="P", help="what the engine computes in (default: exact fp32)")
@@ -54,15 +67,20 @@ def run(args: argparse.Namespace) -> int:
     """Answer until it ends."""
     from .. import load
 
-    path = find_bundle(args.bundle)
+    path, *others = map(find_bundle, [args.bundle, *args.fallback])
+    if others and args.max_latency is None:
+        raise UsageError("--fallback answers while a limit is not kept, and there is none. Type: --max-latency 80ms")
     with ExitStack() as stack:
         # The input first: a mistyped name should not cost the loading of a model.
         sources = door("edgevit.apps.run:opened")(args.source)
         for source in sources:
             stack.callback(source.close)
-        session = stack.enter_context(load(path, engine=args.engine, threads=args.threads, precision=args.precision))
+        session, *fallbacks = [
+            stack.enter_context(load(one, engine=args.engine, threads=args.threads, precision=args.precision))
+            for one in (path, *others)
+        ]
         engine = session.engine_description
-        plan = door("edgevit.runtime.plan:Plan")(args.policy, args.max_latency, args.max_fps, args.limit)
+        plan = door("edgevit.runtime.plan:Plan")(args.policy, args.max_latency, args.max_fps, args.limit, args.batch)
         minutes: list[dict[str, Any]] = []
         report: LedgerReport = door("edgevit.apps.run:run")(
             session,
@@ -70,8 +88,10 @@ def run(args: argparse.Namespace) -> int:
             save=args.outputs,
             plan=plan,
             seconds=args.seconds,
-            box_xywh=args.box,
+            aims=args.aims,
             own_pace=args.own_pace,
+            fallbacks=fallbacks,
+            on_start=stack.enter_context(pausing()),
             on_result=(lambda result: console.answer(result.to_dict())) if args.json else _change_printer(),
             on_event=console.note,
             on_line=None if args.json else _line_printer(),
@@ -100,6 +120,10 @@ def _show(engine: str, report: LedgerReport) -> None:
     console.table(heads[0], report.stage_rows(), right="-rrrrrr")
     console.say()
     console.table(heads[1], report.source_rows(), right="-rrrrrr")
+    if report.models:
+        console.say("\n" + ", ".join(f"{count} answers by {name}" for name, count in report.models))
+    for switch in report.switches:
+        console.say(f"{switch.at_s:6.1f} s  {switch.old} -> {switch.new}: {switch.why}")
     why = f"; {report.stopped}" if report.stopped else ""
     console.note(f"{report.answered} answers in {report.seconds:.1f} s ({engine}){why}.")
 

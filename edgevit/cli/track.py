@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from ..errors import UsageError
 from ..registry import door
 from . import console
 from .bundles import find_bundle
@@ -15,11 +16,12 @@ from .parsing import whole
 if TYPE_CHECKING:
     from edgevit.apps.track import Summary
 
-HELP = """Follow one target through a video, a folder of frames or a built-in clip (synthetic://clip?kind=demo).
+HELP = """Follow a target through a video, a folder of frames or a built-in clip (synthetic://clip?kind=demo).
 Each OUTPUT is a video, a folder, a .jsonl or .csv file; --json prints one JSON line a frame instead.
 
   edgevit track synthetic://clip annotated.mp4              a built-in clip knows its target
   edgevit track match.mp4 followed.mp4 --box 312,146,106,96
+  edgevit track gates.streams --box 312,146,106,96 --box 20,30,64,80     a box an input; edgevit run does the rest
   edgevit track match.mp4 --point 365,194                   a point on it; the box around it is guessed by colours
   edgevit track match.mp4 --show                            draw it or click on it, at any time; s: another, r: the
                                                             first again, space: wait, q: end"""
@@ -33,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", metavar="INPUT", help="a video, a folder or 'glob' of frames, synthetic://clip")
     parser.add_argument("outputs", nargs="*", default=[], metavar="OUTPUT", help="video, folder, .jsonl or .csv file")
     parser.add_argument("--bundle", default=_DEFAULT, metavar="B", help=f"a tracker's bundle (default: {_DEFAULT})")
-    parser.add_argument("--box", type=box_of, metavar="X,Y,W,H", help="where the target is in the first frame")
+    add_aims(parser)
     parser.add_argument("--point", type=point_of, metavar="X,Y", help="a point on it; its box is guessed")
     parser.add_argument("--show", action="store_true", help="show it in a window; draw the box or click there")
     parser.add_argument("--limit", type=whole(1, 10**9), metavar="N", help="stop after N frames")
@@ -45,6 +47,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", metavar="P", help="what the engine computes in (default: exact fp32)")
 
 
+def add_aims(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says where targets are."""
+    parser.add_argument(
+        "--box",
+        dest="aims",
+        type=aim_of,
+        action="append",
+        default=[],
+        metavar="[NAME=]X,Y,W,H",
+        help="a tracker's target in the first frame; once a source, in their order or by name",
+    )
+
+
 def box_of(words: str) -> tuple[float, float, float, float]:
     """Read x,y,width,height; whether they make sense in the picture is seen there."""
     try:
@@ -52,6 +67,12 @@ def box_of(words: str) -> tuple[float, float, float, float]:
     except ValueError as exc:
         raise argparse.ArgumentTypeError(f"'{words}' is no box: four numbers x,y,width,height") from exc
     return x, y, w, h
+
+
+def aim_of(words: str) -> Any:
+    """Read a box, and the source's name before it where there is one; a name may hold the same signs."""
+    name, _, box = words.rpartition("=")
+    return door("edgevit.apps.aims:Aim")(box_of(box), name)
 
 
 def point_of(words: str) -> tuple[float, float]:
@@ -67,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
     """Follow the target to the end."""
     from .. import load
 
+    if args.input.lower().endswith(".streams") or len(args.aims) > 1:
+        return _together(args)
     path = find_bundle(args.bundle)
     with ExitStack() as stack:
         # The input first: a mistyped name should not cost the loading of a model.
@@ -79,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
         summary: Summary = door("edgevit.apps.track:track")(
             session,
             source,
-            box_xywh=args.box,
+            box_xywh=args.aims[0].box_xywh if args.aims else None,
             point_xy=args.point,
             save=args.outputs,
             screen=screen,
@@ -91,6 +114,18 @@ def run(args: argparse.Namespace) -> int:
         console.note(f"passed over: {fault}")
     console.note(f"{summary} ({engine})")
     return _INTERRUPTED if summary.stopped == "interrupted" else 0
+
+
+def _together(args: argparse.Namespace) -> int:
+    """Follow several targets, each in its own input or together: that is what ``run`` can."""
+    from . import run as live
+
+    if args.show or args.point:
+        raise UsageError("--show and --point are for one target in one input. Type: --box x,y,w,h for each.")
+    parser = argparse.ArgumentParser()
+    live.configure(parser)
+    given = parser.parse_args([args.bundle, args.input, *args.outputs])
+    return live.run(argparse.Namespace(**{**vars(given), **vars(args)}))
 
 
 def _json_line(done: int, total: int | None, tracks: Any) -> None:

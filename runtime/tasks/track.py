@@ -40,10 +40,15 @@ class Step:
 
 
 class Target:
-    """Follow one target. ``box_xywh`` is where it was last believed to be."""
+    """Follow one target. ``box_xywh`` is where it was last believed to be, ``seen`` its last frame and box of no doubt.
 
-    def __init__(self, net: TrackNet, frame: Frame, box_xywh: Box) -> None:
+    ``origin`` is the same for all that follow the same thing in turn.
+    """
+
+    def __init__(self, net: TrackNet, frame: Frame, box_xywh: Box, origin: object = None) -> None:
         self.box_xywh = sound_box(box_xywh, frame.size_hw)
+        self.seen = (frame, self.box_xywh)
+        self.origin = origin or object()
         self._net = net
         self._tuning = Tuning.of(net.spec)
         self._life = Life(self._tuning)
@@ -75,7 +80,16 @@ class Target:
             if own and certainty >= self._tuning.sure and not self._life.gone:
                 self._learn(best)
         state = self._life.next(certainty, at_edge=self._at_edge(frame.size_hw))
+        if state == "tracking":
+            self.seen = (frame, self.box_xywh)
         return Step(self.box_xywh, certainty, state)
+
+    def resume(self, frame: Frame, box_xywh: Box) -> None:
+        """Go on from where another tracker saw the target, with what this one learnt of it at first."""
+        self._size_hw = frame.size_hw
+        self.box_xywh = sound_box(box_xywh, frame.size_hw)
+        self.seen = (frame, self.box_xywh)
+        self._life = Life(self._tuning)
 
     def _looked(self, frame: Frame, square: Square) -> Look:
         """Ask the net; the more its box differs from what the target was like, the less it is believed."""

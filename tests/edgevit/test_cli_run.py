@@ -84,7 +84,12 @@ def test_a_tracker_starts_from_its_box(tracker: str, tmp_path: Path, capsys: Cap
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["{tracker}", "synthetic://clip?count=3"], "What shall be followed? Type: --box"),
+        (
+            ["{tracker}", "synthetic://shapes?count=3"],
+            "What shall be followed in synthetic://shapes/0000-disc.png? Type",
+        ),
+        (["{tracker}", "synthetic://clip?count=3", "--box", "a=1,2,3"], "'1,2,3' is no box"),
+        (["{tracker}", "synthetic://clip?count=3", "--box", "door=1,2,3,4"], "no source has that in their name"),
         (["{bundle}", "synthetic://clip?count=3", "--box", "1,2,3,4"], "Leave --box out"),
         (["{bundle}", "synthetic://clip", "--max-latency", "80"], "expected a time such as 80ms or 0.5s, not '80'"),
         (["{bundle}", "synthetic://clip", "--max-fps", "0"], "expected a number above 0"),
@@ -98,14 +103,42 @@ def test_what_cannot_be_is_told(words: list[str], sentence: str, bundle: str, tr
     assert sentence in capsys.readouterr().err
 
 
-def test_several_sources_are_for_classifiers(bundle: str, tracker: str, tmp_path: Path, capsys: Capture) -> None:
+def test_several_sources_of_a_classifier_are_counted_apart(bundle: str, tmp_path: Path, capsys: Capture) -> None:
     path = tmp_path / "two.streams"
     path.write_text("synthetic://shapes?count=3\nsynthetic://shapes?count=4\n")
     assert main(["run", bundle, str(path), "--json"]) == 0
     ledger = json.loads(capsys.readouterr().out.splitlines()[-1])["ledger"]
     assert [source["answered"] for source in ledger["sources"]] == [3, 4]
-    assert main(["run", tracker, str(path), "--box", "1,1,5,5"]) == 2
-    assert "one source; several were given" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["run", "track"])
+def test_a_tracker_follows_a_target_in_each_of_several_sources(
+    verb: str, tracker: str, tmp_path: Path, capsys: Capture
+) -> None:
+    """One walks to the right, the other to the left: with a state in common both would be lost."""
+    pictures = [red_box.picture(n) for n in range(6)]
+    hall = red_box.folder(tmp_path / "hall", pictures)
+    yard = red_box.folder(tmp_path / "yard", [rgb[:, ::-1].copy() for rgb in pictures])
+    path = tmp_path / "two.streams"
+    path.write_text(f"{hall}\n{yard}\n")
+    words = [tracker, str(path)] if verb == "run" else [str(path), "--bundle", tracker]
+    for boxes in ([red_box.FIRST, "96,40,24,20"], ["yard=96,40,24,20", f"hall={red_box.FIRST}"]):
+        assert main([verb, *words, "--json", *(word for box in boxes for word in ("--box", box))]) == 0
+        answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()][:-1]
+        last = {Path(a["source"]).parent.name: a["tracks"][0] for a in answers if a["index"] == 5}
+        assert last["hall"]["box_xyxy"][0] == pytest.approx(50, abs=4)
+        assert last["yard"]["box_xyxy"][0] == pytest.approx(86, abs=4)
+        assert {a["tracks"][0]["state"] for a in answers} == {"tracking"}
+    assert main([verb, *words, "--box", "1,1,5,5", "--box", "1,1,5,5", "--box", "1,1,5,5"]) == 2
+    assert "3 boxes were given for 2 sources" in capsys.readouterr().err
+    assert main([verb, *words, "--box", red_box.FIRST]) == 2
+    assert "What shall be followed in" in capsys.readouterr().err
+
+
+def test_a_built_in_clip_knows_its_target_here_too(tracker: str, capsys: Capture) -> None:
+    assert main(["run", tracker, "synthetic://clip?kind=plain&count=3&size=96x128", "--json"]) == 0
+    *answers, _ = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [len(answer["tracks"]) for answer in answers] == [1, 1, 1]
 
 
 def test_for_ends_a_camera_and_tells_of_its_last_minute(bundle: str, capsys: Capture) -> None:
