@@ -2,7 +2,7 @@
 
 What piles up in front of a slow decoder would make every later answer older. A picture can only be left out with all
 that build on it, up to the next key picture. So that is done when the stream is behind and the next key picture must be
-here already, by the pace at which they come: jumping to it takes no time without pictures. It goes on to the newest one.
+here already, by the pace at which they come: jumping to it takes no time without pictures. The newest one is taken.
 """
 
 from __future__ import annotations

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 from hls_server import HlsServer
+from hypothesis import given
+from hypothesis import strategies as st
 from mjpeg_server import Server, answers, sends
 from mjpeg_server import freezes as silent
 from paced import Kept, Waits
@@ -21,8 +23,9 @@ from edgevit.errors import InputError
 from edgevit.runtime.frame import Frame
 from edgevit.runtime.pipeline import Pipeline
 from edgevit.runtime.plan import Plan
-from edgevit.runtime.sources import hardware_av, live, open_source
+from edgevit.runtime.sources import hardware_av, live, live_av, open_source
 from edgevit.runtime.sources.asking import asked
+from edgevit.runtime.sources.catching_up import CatchingUp
 
 av: Any = pytest.importorskip("av")
 pytest.importorskip("PIL")
@@ -173,6 +176,70 @@ def test_what_piles_up_in_front_of_a_slow_reader_counts_as_age() -> None:
         age_ns = time.monotonic_ns() - first.captured_ns
         source.close()
     assert age_ns > 250_000_000
+
+
+def test_who_wants_the_newest_leaves_out_what_piled_up() -> None:
+    """The next key picture is here already; what comes before it is not decoded, and counted."""
+    with RtspServer() as server:
+        source: Any = open_source(server.url)
+        source.hurry = True
+        frames = iter(source)
+        for _ in range(45):
+            last = next(frames)
+        time.sleep(2.5)
+        caught = list(itertools.islice(frames, 15))
+        age_ns = time.monotonic_ns() - caught[-1].captured_ns
+        source.close()
+    assert source.left_out > 30
+    assert [frame.index for frame in caught] == list(range(caught[0].index, caught[0].index + 15))
+    assert caught[0].index == last.index + 1 + source.left_out
+    assert age_ns < 1_000_000_000
+
+
+def test_a_run_that_is_slow_to_decode_stays_young_and_counts_what_it_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoding takes twice the time that the camera leaves for it."""
+    decoded = live_av._sound
+
+    def slowly(packet: Any) -> Any:
+        time.sleep(0.066)
+        return decoded(packet)
+
+    monkeypatch.setattr(live_av, "_sound", slowly)
+    with RtspServer() as server:
+        report = Pipeline(Waits(0), open_source(server.url), plan=Plan("newest")).run(seconds=6)
+        (told,) = report.sources
+        assert report.age is not None
+        assert report.age.p99_ms < 2000
+        assert told.dropped > 20
+        assert told.captured >= told.answered + told.dropped
+        assert told.disordered == 0
+
+
+@given(
+    st.lists(st.integers(0, 400), min_size=1, max_size=120),
+    st.integers(1, 30),
+    st.booleans(),
+)
+def test_pictures_are_left_out_only_when_a_newer_key_picture_is_due(
+    delays_ms: list[int], apart: int, steady: bool
+) -> None:
+    """Whoever keeps up loses nothing; and what is decoded after a gap is a key picture."""
+    catching, now_ms, skipped = CatchingUp(), 0, False
+    for number in range(200):
+        sent_ms = number * 33
+        busy_ms = 0 if steady else delays_ms[number % len(delays_ms)]
+        now_ms = max(now_ms, sent_ms)
+        key = number % apart == 0
+        behind_ms = now_ms - sent_ms
+        if catching.worth(sent_ms * 10**6, now_ms * 10**6, key=key):
+            assert not skipped or key
+            skipped = False
+            now_ms += busy_ms
+        else:
+            skipped = True
+            assert behind_ms > 500 or number > apart
+            assert now_ms + 1 >= (number - number % apart + apart) * 33 or not key
+    assert not steady or catching.left_out == 0
 
 
 def test_a_mistake_is_told_in_the_same_words(road: str) -> None:
