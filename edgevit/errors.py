@@ -25,6 +25,8 @@ the door where they enter (``raise ... from exc``); no engine's or converter's e
 
 from __future__ import annotations
 
+import errno
+
 
 class EdgevitError(Exception):
     """Any fault that edgevit itself reports."""
@@ -109,6 +111,22 @@ def missing(package: str, purpose: str, extra: str) -> MissingDependencyError:
     return MissingDependencyError(
         f"{purpose} needs the package '{package}', which is not installed. Type: pip install 'edgevit[{extra}]'"
     )
+
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def unwritable(place: str, exc: OSError, *, kept: str = "") -> EdgevitError:
+    """Build the one sentence for an output that takes no more: a full disk is the machine's fault, all else the call's.
+
+    ``kept`` says what of it is there all the same.
+    """
+    more = f" {kept}" if kept else ""
+    if exc.errno in _NO_ROOM:
+        return EnvironmentFault(
+            f"{place} cannot be written any further: {exc.strerror}.{more} Make room, or write to another disk."
+        )
+    return UsageError(f"{place} cannot be written: {exc.strerror or exc}.{more}")
 
 
 _PLACES = ("Exception from ", "Check '")

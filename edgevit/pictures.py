@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from .decoders import MAX_PIXELS, PILLOW_FORMATS, U8, decode, encode
-from .errors import InputError, UnsupportedError, UsageError
+from .errors import InputError, UnsupportedError, unwritable
 
 PICTURE_SUFFIXES: frozenset[str] = frozenset(PILLOW_FORMATS) | {".avif", ".gif", ".pbm", ".pgm", ".pnm"}
 """The suffixes by which a folder's pictures are known. An animation counts as its first frame."""
@@ -46,7 +46,7 @@ def write_picture(path: str | os.PathLike[str], rgb: U8) -> None:
         partial.replace(target)
     except OSError as exc:
         partial.unlink(missing_ok=True) if target.parent.is_dir() else None
-        raise UsageError(f"The picture {target} cannot be written: {exc.strerror or exc}.") from exc
+        raise unwritable(f"The picture {target}", exc) from exc
 
 
 def is_picture_name(name: str | os.PathLike[str]) -> bool:

@@ -41,6 +41,9 @@ class Intake:
         self._most = min(most, len(self.sources))
         self._frames: Handover[Job] = Handover(depth, len(self.sources))
         self._ended = [False for _ in self.sources]
+        for source in self.sources:
+            if hurry and hasattr(source, "hurry"):
+                source.hurry = True
 
     def read(self, lane: int) -> None:
         """Read one source to its end; a thread of its own does that."""

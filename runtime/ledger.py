@@ -32,6 +32,7 @@ class SourceCount:
     late: int = 0
     disordered: int = 0
     reconnects: Callable[[], int] = lambda: 0
+    left_out: Callable[[], int] = lambda: 0
     last_index: int = -1
     first_ns: int = 0
     last_ns: int = 0
@@ -43,10 +44,14 @@ def name_of(number: int, source: Any) -> str:
 
 
 def counted(sources: Sequence[Any]) -> list[SourceCount]:
-    """Begin to count the frames of sources, and how often they came back."""
+    """Begin to count the frames of sources, how often they came back, and what they left undecoded to keep up."""
 
     def count(number: int, source: Any) -> SourceCount:
-        return SourceCount(name_of(number, source), reconnects=lambda: int(getattr(source, "reconnects", 0)))
+        return SourceCount(
+            name_of(number, source),
+            reconnects=lambda: int(getattr(source, "reconnects", 0)),
+            left_out=lambda: int(getattr(source, "left_out", 0)),
+        )
 
     return [count(*item) for item in enumerate(sources)]
 
@@ -167,11 +172,12 @@ class Ledger:
 
 
 def _report_of(source: SourceCount) -> SourceReport:
+    left_out = source.left_out()  # they came, and a newer one was wanted
     return SourceReport(
         source.name,
-        source.captured,
+        source.captured + left_out,
         source.answered,
-        source.dropped,
+        source.dropped + left_out,
         source.late,
         source.disordered,
         source.reconnects(),

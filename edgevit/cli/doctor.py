@@ -16,12 +16,14 @@ from ..archive import cache_dir
 from ..registry import door
 from . import console
 from .bundles import size_text
+from .cameras import show
 from .packages import OPTIONAL, PACKAGES, Package, older, version_of
 
 HELP = """Tell what this machine has: versions, processor, native kernels, engines, exporters; and what is missing.
 
   edgevit doctor
   edgevit doctor --deep    also import each package, in a process of its own
+  edgevit doctor --cameras only the cameras: names, formats, sizes, rates, and who uses them
   edgevit doctor --json    for a bug report"""
 
 _IMPORT_LIMIT_S = 120.0
@@ -38,10 +40,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--deep", action="store_true", help="import each package that is found, in a process of its own"
     )
+    parser.add_argument("--cameras", action="store_true", help="list the cameras instead")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the findings. Something missing is an answer, not an error."""
+    if args.cameras:
+        return show(machine=args.json)
     machine, kernels = _machine(), _kernels()
     packages = [_look_at(package, deep=args.deep) for package in PACKAGES]
     if args.json:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edgevit.apps.predict import Summary
 
 HELP = """Run a bundle on a picture, a folder, a glob, a video, or built-in renders (synthetic://shapes?count=4).
-Each OUTPUT is a folder, a picture, a video or a .jsonl file; --json prints one JSON line a frame instead.
+Each OUTPUT is a folder, a picture, a video, a .jsonl or .csv file; --json prints one JSON line a frame instead.
 
   edgevit predict shvit_shapes-onnx-fp32 'synthetic://shapes?count=4' --save answers/
   edgevit predict levit_128s-onnx-fp32 'holiday/*.jpg' --json      quote a glob, else the shell opens it

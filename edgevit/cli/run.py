@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 HELP = """Run a bundle on a camera (0, /dev/video0, csi://0), a stream (rtsp://, http://), screen://, a video, a folder,
 a .streams list of several, or a built-in scene. Of a live source the newest frame is answered, of a file every one.
-Each OUTPUT is a video, a folder or a .jsonl file; --json prints one JSON line a frame, and the ledger as the last one.
+Each OUTPUT is a video, a folder, a .jsonl or .csv file; --json prints one JSON line a frame, the ledger as the last.
 
   edgevit run shvit_shapes 0
   edgevit run levit_128s-onnx-fp32 'rtsp://camera/1?timeout=5s' answers.jsonl --max-latency 80ms
@@ -41,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("bundle", metavar="BUNDLE", help="a bundle's folder or .zip, or a model that ships with one")
     parser.add_argument("source", metavar="SOURCE", help="a camera, a stream, a file, a .streams list")
-    parser.add_argument("outputs", nargs="*", default=[], metavar="OUTPUT", help="a video, a folder or a .jsonl file")
+    parser.add_argument("outputs", nargs="*", default=[], metavar="OUTPUT", help="video, folder, .jsonl or .csv file")
     parser.add_argument("--policy", choices=("newest", "every"), help="which frames count (default: newest if live)")
     parser.add_argument(
         "--max-latency", type=latency, metavar="T", help="skip frames whose answer would be older: 80ms"
@@ -62,6 +62,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--own-pace", action="store_true", help="play a file at its own pace, as if it were a camera")
     add_aims(parser)
     add_page_options(parser)
+    parser.set_defaults(task=None)
     parser.add_argument("--engine", metavar="E", help="another engine than the format's own")
     parser.add_argument("--threads", type=whole(1, 1024), metavar="N", help="threads of the engine")
     parser.add_argument("--precision", metavar="P", help="what the engine computes in (default: exact fp32)")
@@ -86,7 +87,9 @@ def run(args: argparse.Namespace) -> int:
         for source in sources:
             stack.callback(source.close)
         session, *fallbacks = [
-            stack.enter_context(load(one, engine=args.engine, threads=args.threads, precision=args.precision))
+            stack.enter_context(
+                load(one, task=args.task, engine=args.engine, threads=args.threads, precision=args.precision)
+            )
             for one in (path, *others)
         ]
         engine = session.engine_description

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from edgevit.apps.track import Summary
 
 HELP = """Follow a target through a video, a folder of frames or a built-in clip (synthetic://clip?kind=demo).
-Each OUTPUT is a video, a folder or a .jsonl file; --json prints one JSON line a frame instead.
+Each OUTPUT is a video, a folder, a .jsonl or .csv file; --json prints one JSON line a frame instead.
 
   edgevit track synthetic://clip annotated.mp4              a built-in clip knows its target
   edgevit track match.mp4 followed.mp4 --box 312,146,106,96
@@ -35,7 +35,7 @@ _DEFAULT = "hit_nano"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("input", metavar="INPUT", help="a video, a folder or 'glob' of frames, synthetic://clip")
-    parser.add_argument("outputs", nargs="*", default=[], metavar="OUTPUT", help="a video, a folder or a .jsonl file")
+    parser.add_argument("outputs", nargs="*", default=[], metavar="OUTPUT", help="video, folder, .jsonl or .csv file")
     parser.add_argument("--bundle", default=_DEFAULT, metavar="B", help=f"a tracker's bundle (default: {_DEFAULT})")
     add_aims(parser)
     parser.add_argument("--point", type=point_of, metavar="X,Y", help="a point on it; its box is guessed")
@@ -130,10 +130,12 @@ def _together(args: argparse.Namespace) -> int:
     if args.show or args.point:
         what = "--show and --point are for one target in one input, without --metrics."
         raise UsageError(f"{what} Type: --box x,y,w,h for each.")
+    if args.on_error != "stop":
+        raise UsageError("--on-error is for one target in one input, without --serve and --metrics. Leave it out.")
     parser = argparse.ArgumentParser()
     live.configure(parser)
     given = parser.parse_args([args.bundle, args.input, *args.outputs])
-    return live.run(argparse.Namespace(**{**vars(given), **vars(args)}))
+    return live.run(argparse.Namespace(**{**vars(given), **vars(args), "task": "track"}))
 
 
 def _json_line(done: int, total: int | None, tracks: Any) -> None:

@@ -7,42 +7,27 @@ import os
 import sys
 from pathlib import Path
 
-from edgevit.errors import BadOutputError, UsageError
+from edgevit.errors import BadOutputError
 
 from ..frame import Frame
 from ..results import Result
-from .places import file_in_its_folder, refuse_the_input
+from .lines import LineFile
+from .places import file_in_its_folder
 from .protocol import Sink
 
 
 class JsonLinesFile:
-    """Append lines to a new file. A line that could not be written whole is taken back."""
+    """Append lines to a new file."""
 
     def __init__(self, path: Path) -> None:
         self.place = str(path)
-        self._path = path
-        self._file = -1
+        self._lines = LineFile(path)
 
     def write(self, frame: Frame, result: Result) -> None:
-        line = memoryview(line_of(result).encode())
-        try:
-            if self._file < 0:  # only now is it known that the input is another file
-                refuse_the_input(self._path, frame)
-                self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-            before = os.fstat(self._file).st_size
-            try:
-                while line:
-                    line = line[os.write(self._file, line) :]
-            except OSError:
-                os.ftruncate(self._file, before)
-                raise
-        except OSError as exc:
-            raise UsageError(f"{self._path} cannot be written: {exc.strerror or exc}.") from exc
+        self._lines.write(frame, line_of(result))
 
     def close(self) -> None:
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        self._lines.close()
 
 
 class JsonLinesOut:

@@ -18,6 +18,8 @@ KINDS = Registry(
         "picture": "edgevit.runtime.sinks.pictures",
         "video": "edgevit.runtime.sinks.video",
         "jsonl": "edgevit.runtime.sinks.jsonl",
+        "csv": "edgevit.runtime.sinks.csv_rows",
+        "window": "edgevit.runtime.sinks.window",
         "null": "edgevit.runtime.sinks.null",
     },
     ask="edgevit predict --help",
@@ -26,13 +28,15 @@ KINDS = Registry(
 
 WRITABLE = (
     "a folder for annotated pictures, one picture (.jpg .png …), a video (.mp4 .m4v .mov .mkv), JSON lines (.jsonl, or "
-    "- for the standard output), and null://"
+    "- for the standard output), rows (.csv), window:// and null://"
 )
 
+_WHOLE = {"-": "jsonl", "window://": "window", "null://": "null"}
 _BY_SUFFIX = {
     **dict.fromkeys(WRITABLE_SUFFIXES, "picture"),
     **dict.fromkeys((".mp4", ".m4v", ".mov", ".mkv"), "video"),
     **dict.fromkeys((".jsonl", ".ndjson"), "jsonl"),
+    ".csv": "csv",
 }
 
 
@@ -48,8 +52,8 @@ def open_sink(uri: str | os.PathLike[str], *, kind: str | None = None) -> Sink:
 
 def kind_of(place: str) -> str:
     """Return the kind of an output. What has no suffix is a folder, and so is what ends in a slash."""
-    if place in ("-", "null://"):
-        return "jsonl" if place == "-" else "null"
+    if place in _WHOLE:
+        return _WHOLE[place]
     if not place or "://" in place:
         raise UnsupportedError(f"This version does not write to {place!r}. It writes {WRITABLE}.")
     path = Path(place)

@@ -1,23 +1,26 @@
 """Write an annotated H.264 video, without sound, through PyAV; every frame keeps its time.
 
-The file grows under a hidden name and gets its own when it is closed, so it is whole wherever it is seen. A side of odd
-length is repeated by one pixel, as 4:2:0 wants even ones; a frame of another size than the first is fitted into it.
+The file grows under another name and gets its own when it is closed, so it is whole wherever it is seen; what ends
+early for a fault or a full disk is finished and kept as well. A side of odd length is repeated by one pixel, as 4:2:0
+wants even ones; a frame of another size than the first is fitted into it.
 """
 
 from __future__ import annotations
 
-import os
+import contextlib
+import threading
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgevit.errors import EnvironmentFault, UsageError, missing
+from edgevit.errors import EdgevitError, EnvironmentFault, UsageError, missing, unwritable
 from edgevit.kernels import resize
 
 from ..frame import Frame, Pixels
 from ..results import Result
+from .film import Film
 from .places import file_in_its_folder, refuse_the_input
 from .protocol import Sink
 
@@ -28,49 +31,50 @@ _OPTIONS = {"libx264": {"preset": "veryfast", "crf": "20"}, "mpeg4": {"qscale": 
 
 
 class VideoFile:
-    """Encode frame by frame; the first one sets the size."""
+    """Encode frame by frame; the first one sets the size. A thread may close it while another writes."""
 
     def __init__(self, path: Path, av: Any) -> None:
         self.place = str(path)
         self._path = path
-        self._partial = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
         self._av = av
+        self._film: Film | None = None
         self._container: Any = None
         self._stream: Any = None
         self._first_ns = 0
         self._last_tick = -1
+        self._lock = threading.Lock()
 
     def write(self, frame: Frame, result: Result) -> None:
-        if self._container is None:
-            if self._last_tick >= 0:
-                raise UsageError(f"The video {self._path} is finished, or has failed; it takes no more frames.")
+        if self._film is None and self._last_tick < 0:
             refuse_the_input(self._path, frame)
         picture = result.plot()
-        try:
-            if self._container is None:
-                self._begin(picture, frame)
-            self._encode(picture, frame)
-        except (self._av.error.FFmpegError, OSError) as exc:
-            self._discard()
-            raise UsageError(f"The video {self._path} cannot be written: {exc.strerror or exc}.") from exc
+        with self._lock:
+            if self._film is None and self._last_tick >= 0:
+                raise UsageError(f"The video {self._path} is finished, or has failed; it takes no more frames.")
+            try:
+                if self._film is None:
+                    self._begin(picture, frame)
+                self._encode(picture, frame)
+            except (self._av.error.FFmpegError, OSError) as exc:
+                raise self._failed(exc) from exc
+            except EnvironmentFault:
+                self._let_go()
+                raise
 
     def close(self) -> None:
-        if self._container is None:
-            return
-        try:
-            self._container.mux(self._stream.encode(None))
-            self._container.close()
-            self._container = None
-            self._partial.replace(self._path)
-        except (self._av.error.FFmpegError, OSError) as exc:
-            self._discard()
-            raise UsageError(f"The video {self._path} cannot be finished: {exc.strerror or exc}.") from exc
+        with self._lock:
+            try:
+                self._finish()
+            except BaseException as exc:
+                if isinstance(exc, Exception):
+                    raise
+                self._finish()  # a signal's exception came in between; what is left to do is done first
+                raise
 
     def _begin(self, picture: Pixels, frame: Frame) -> None:
         height, width = (side + side % 2 for side in picture.shape[:2])
-        self._container = self._av.open(
-            f"file:{self._partial}", "w", format=_muxer(self._path), options=_container_options(self._path)
-        )
+        self._film = film = Film(self._path)
+        self._container = self._av.open(film.file, "w", format=film.format, options=film.options)
         self._stream = add_stream(self._av, self._container, (height, width))
         self._first_ns = frame.captured_ns
 
@@ -84,15 +88,42 @@ class VideoFile:
         image.pts, image.time_base = self._last_tick, Fraction(1, TICKS)
         self._container.mux(self._stream.encode(image))
 
-    def _discard(self) -> None:
-        container, self._container = self._container, None
+    def _finish(self) -> None:
+        """Do what is left to do; each step knows whether it was done."""
+        if self._film is None:
+            return
         try:
-            if container is not None:
+            if self._stream is not None:
+                with contextlib.suppress(self._av.error.EOFError):  # it was told before a signal came
+                    self._container.mux(self._stream.encode(None))
+                self._stream = None
+            if self._container is not None:
+                self._film.finish_begins()
+                self._container.close()
+                self._container = None
+            self._film.finish()
+            self._film = None
+        except (self._av.error.FFmpegError, OSError) as exc:
+            raise self._failed(exc) from exc
+
+    def _failed(self, exc: OSError) -> EdgevitError:
+        kept = self._let_go()
+        where = "" if kept is None else "What was written plays up to there."
+        if kept is not None and kept != self._path:
+            where = f"What was written is in {kept}."
+        return unwritable(f"The video {self._path}", exc, kept=where)
+
+    def _let_go(self) -> Path | None:
+        """Keep what can be played; return where it is."""
+        film, self._film, self._last_tick = self._film, None, max(self._last_tick, 0)
+        container, self._container, self._stream = self._container, None, None
+        if film is None:
+            return None
+        film.file.close()  # so that nothing more reaches the disk, which might take a part of it
+        if container is not None:
+            with contextlib.suppress(self._av.error.FFmpegError, OSError, ValueError):
                 container.close()
-        except (self._av.error.FFmpegError, OSError):
-            pass  # the fault that led here is the one that is told
-        finally:
-            self._partial.unlink(missing_ok=True)
+        return film.rescue()
 
 
 def add_stream(av: Any, container: Any, size_hw: tuple[int, int]) -> Any:
@@ -142,12 +173,3 @@ def _set_up(context: Any, size_hw: tuple[int, int], codec: str) -> None:
     context.time_base = Fraction(1, TICKS)
     context.colorspace, context.color_range = _BT601, _LIMITED
     context.options = dict(_OPTIONS.get(codec, {}))
-
-
-def _muxer(path: Path) -> str:
-    return {".mov": "mov", ".mkv": "matroska"}.get(path.suffix.lower(), "mp4")
-
-
-def _container_options(path: Path) -> dict[str, str]:
-    # The index goes to the front, so that a browser can start before it has the whole file.
-    return {} if path.suffix.lower() == ".mkv" else {"movflags": "+faststart"}

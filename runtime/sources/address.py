@@ -1,8 +1,8 @@
 """Read what stands behind the question mark of a live input's URI, and keep passwords out of what is shown.
 
 Of a camera or a screen everything there is ours: ``size=1280x720`` (width x height, as cameras' makers write it),
-``fps``, ``format`` (yuyv422, mjpeg …), ``timeout``, ``retries``. In a network's URL ``transport``, ``timeout`` and
-``retries`` are ours and are taken out; all else belongs to the camera and goes to it as it was typed.
+``fps``, ``format`` (yuyv422, mjpeg …), ``hw``, ``timeout``, ``retries``. In a network's URL ``transport``, ``hw``,
+``timeout`` and ``retries`` are ours and are taken out; all else belongs to the camera and goes to it as it was typed.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from urllib.parse import unquote, urlsplit
 from edgevit.errors import InputError
 from edgevit.registry import unknown_name
 
-NETWORK = ("transport", "timeout", "retries")
-DEVICE = ("size", "fps", "format", "timeout", "retries")
+NETWORK = ("transport", "hw", "timeout", "retries")
+DEVICE = ("size", "fps", "format", "hw", "timeout", "retries")
 TRANSPORTS = ("tcp", "udp", "http", "https")
 
 _SECONDS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0}
@@ -25,12 +25,16 @@ _SECONDS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0}
 
 @dataclass(frozen=True)
 class Wishes:
-    """Hold what was asked for. ``retries`` None tries again for ever; ``timeout_s`` is how long silence is borne."""
+    """Hold what was asked for. ``retries`` None tries again for ever; ``timeout_s`` is how long silence is borne.
+
+    ``hw`` is the kind of hardware that shall decode: one of FFmpeg's names, ``auto``, or empty for none.
+    """
 
     size_wh: tuple[int, int] | None = None
     fps: float | None = None
     format: str = ""
     transport: str = ""
+    hw: str = ""
     timeout_s: float = 5.0
     retries: int | None = None
 
@@ -75,6 +79,8 @@ def _read(key: str, text: str) -> tuple[str, Any]:
         return "fps", float(text)
     if key == "format" and re.fullmatch(r"[a-z0-9_]+", text.lower()):
         return "format", text.lower()
+    if key == "hw" and re.fullmatch(r"[a-z0-9]+", text.lower()):
+        return "hw", "" if text.lower() == "off" else text.lower()
     if key == "transport" and text.lower() in TRANSPORTS:
         return "transport", text.lower()
     if key == "timeout" and (match := re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m)?", text)):
@@ -91,6 +97,7 @@ _EXPECTED = {
     "fps": "fps=30, frames a second",
     "format": "format=mjpeg or another name that the driver has",
     "transport": f"transport={' or '.join(TRANSPORTS)}",
+    "hw": "hw=auto, off, or a kind of hardware such as cuda, vaapi, videotoolbox",
     "timeout": "timeout=5s (or ms, m), up to an hour",
     "retries": "retries=3, a whole number",
 }

@@ -6,17 +6,17 @@ A camera that is missing, busy or not allowed says which of the three it is.
 from __future__ import annotations
 
 import errno
-import importlib
 import os
 import sys
 from functools import partial
 from pathlib import Path
 
-from edgevit.errors import EnvironmentFault, InputError, missing
+from edgevit.errors import EnvironmentFault, InputError
 
 from . import address
 from .live import Feed, Live
 from .protocol import OnError, Source
+from .roads import live_road
 
 _DEV = Path("/dev")
 _PROC = Path("/proc")
@@ -46,14 +46,11 @@ def opened(device: str, wishes: address.Wishes) -> Feed:
         raise EnvironmentFault(f"Cameras are read on Linux and macOS; this is {sys.platform}. On Windows use WSL.")
     if driver == "v4l2":
         _look(device)
+    road = live_road("Reading a camera")
     try:
-        road = importlib.import_module("edgevit.runtime.sources.live_av")
-    except ImportError as exc:
-        raise missing("av", "Reading a camera", "camera") from exc
-    try:
-        feed: Feed = road.open_feed(
-            device, device, timeout_s=wishes.timeout_s, options=options_of(wishes, driver), device=driver
-        )
+        feed: Feed = road.open_camera(device, driver, wishes)
+    except InputError:
+        raise
     except road.errors() as exc:
         number = getattr(exc, "errno", None)
         if number in _BUSY:
@@ -61,22 +58,10 @@ def opened(device: str, wishes: address.Wishes) -> Feed:
         if number in _NO_CAMERA:
             hint = " Its driver may not have that size, rate or format." if wishes != address.Wishes() else ""
             raise InputError(
-                f"{device} gives no pictures: {road.why(exc)}.{hint} Type: v4l2-ctl --list-formats-ext -d {device}"
+                f"{device} gives no pictures: {road.why(exc)}.{hint} Type: edgevit doctor --cameras"
             ) from exc
         raise InputError(f"The camera {device} cannot be read: {road.why(exc)}.") from exc
     return feed
-
-
-def options_of(wishes: address.Wishes, driver: str) -> dict[str, str]:
-    """Spell the wishes as FFmpeg's device formats do."""
-    options = {}
-    if wishes.size_wh:
-        options["video_size"] = "{}x{}".format(*wishes.size_wh)
-    if wishes.fps:
-        options["framerate"] = f"{wishes.fps:g}"
-    if wishes.format:
-        options["input_format" if driver == "v4l2" else "pixel_format"] = wishes.format
-    return options
 
 
 def _look(device: str) -> None:
@@ -98,12 +83,12 @@ def _look(device: str) -> None:
 
 
 def _busy(device: str) -> str:
-    holders = _holders(device)
-    by = f" by {', '.join(holders)}" if holders else " by another program"
+    by_whom = holders(device)
+    by = f" by {', '.join(by_whom)}" if by_whom else " by another program"
     return f"The camera {device} is busy: it is used{by}. Close that one first."
 
 
-def _holders(device: str) -> list[str]:
+def holders(device: str) -> list[str]:
     """Name the programs that have the device open, as far as they may be looked at."""
     found = []
     for process in _PROC.glob("[0-9]*"):

@@ -18,6 +18,8 @@ class Freshest:
     def __init__(self, source: Source) -> None:
         self.total = source.total
         self.dropped = 0
+        if hasattr(source, "hurry"):
+            source.hurry = True
         self._source = source
         self._fault: BaseException | None = None
         self._frames: Handover[Frame] = Handover(1)

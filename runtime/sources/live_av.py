@@ -15,8 +15,12 @@ import av
 from edgevit.errors import InputError
 
 from ..frame import Frame
+from .address import Wishes
+from .catching_up import CatchingUp
+from .hardware_av import accelerator, used
 from .images import SECOND_NS
 from .stream_clock import StreamClock
+from .video_av import open_reel as open_reel
 from .video_av import pixels_of
 
 _TIMELESS = frozenset({"mpjpeg", "mjpeg", "image2pipe"})
@@ -26,13 +30,18 @@ _OWN_CLOCK_NS = 10 * SECOND_NS
 
 
 class AvFeed:
-    """Hold one open container; ``name`` is how it is called in frames and messages."""
+    """Hold one open container; frames and messages call it ``name``, and ``note`` is what a user should know of it.
 
-    def __init__(self, name: str, container: Any, *, timeout_s: float, device: bool) -> None:
+    ``hurry`` leaves out what decoding is too slow for; ``left_out`` counts that.
+    """
+
+    def __init__(self, name: str, container: Any, *, timeout_s: float, device: bool, note: str = "") -> None:
+        self.note, self.hurry = note, False
         self.finite = not device and container.duration is not None
         self._name, self._timeout_s, self._device = name, timeout_s, device
         self._container = container
         self._clock = StreamClock()
+        self._catching_up = CatchingUp()
         self._timeless = not _TIMELESS.isdisjoint(container.format.name.split(","))
         self._stream = container.streams.video[0]
         self._stream.thread_type = "SLICE"
@@ -44,6 +53,10 @@ class AvFeed:
             packet = self._next(packets)
             if packet is None:
                 return
+            if self.hurry and not self._worth(packet):
+                index += 1
+                seen_s = time.monotonic()
+                continue
             for picture in _sound(packet):
                 now_ns = time.monotonic_ns()
                 data, pixel_format = pixels_of(picture)
@@ -55,6 +68,17 @@ class AvFeed:
 
     def close(self) -> None:
         self._container.close()
+
+    @property
+    def left_out(self) -> int:
+        """How many pictures were never decoded."""
+        return self._catching_up.left_out
+
+    def _worth(self, packet: Any) -> bool:
+        if self._timeless or packet.dts is None:
+            return True
+        sent_ns = round(packet.dts * Fraction(packet.time_base) * SECOND_NS)
+        return self._catching_up.worth(sent_ns, time.monotonic_ns(), key=packet.is_keyframe)
 
     def _next(self, packets: Iterator[Any]) -> Any:
         try:
@@ -74,20 +98,48 @@ class AvFeed:
 
 
 def open_feed(
-    place: str, name: str, *, timeout_s: float, options: Mapping[str, str], device: str | None = None
+    place: str, name: str, *, timeout_s: float, options: Mapping[str, str], device: str | None = None, hw: str = ""
 ) -> AvFeed:
     """Open a URL, or a device through the named format of FFmpeg. FFmpeg's errors go to the caller as they are."""
+    hardware, note = accelerator(hw) if hw else (None, "")
     container = av.open(
         place,
         format=device,
         options={"fflags": "nobuffer", "flags": "low_delay", "fpsprobesize": "0", **options},
         timeout=timeout_s,
         metadata_errors="replace",
+        hwaccel=hardware,
     )
     if not container.streams.video:
         container.close()
         raise InputError(f"{name} has no pictures in it{', only sound' if device is None else ''}.")
-    return AvFeed(name, container, timeout_s=timeout_s, device=device is not None)
+    note = note or (used(container.streams.video[0], hw) if hw else "")
+    return AvFeed(name, container, timeout_s=timeout_s, device=device is not None, note=f"{name}: {note}" * bool(note))
+
+
+def open_stream(uri: str, name: str, wishes: Wishes) -> AvFeed:
+    """Open a stream from the network."""
+    options = {"rtsp_transport": wishes.transport or "tcp"} if uri.lower().startswith("rtsp") else {}
+    return open_feed(uri, name, timeout_s=wishes.timeout_s, options=options, hw=wishes.hw)
+
+
+def open_camera(device: str, driver: str, wishes: Wishes) -> AvFeed:
+    """Open a camera of this machine."""
+    return open_feed(
+        device, device, timeout_s=wishes.timeout_s, options=options_of(wishes, driver), device=driver, hw=wishes.hw
+    )
+
+
+def options_of(wishes: Wishes, driver: str) -> dict[str, str]:
+    """Spell the wishes as FFmpeg's device formats do."""
+    options = {}
+    if wishes.size_wh:
+        options["video_size"] = "{}x{}".format(*wishes.size_wh)
+    if wishes.fps:
+        options["framerate"] = f"{wishes.fps:g}"
+    if wishes.format:
+        options["input_format" if driver == "v4l2" else "pixel_format"] = wishes.format
+    return options
 
 
 def errors() -> tuple[type[BaseException], ...]:
@@ -95,9 +147,16 @@ def errors() -> tuple[type[BaseException], ...]:
     return (av.error.FFmpegError, OSError, ValueError)
 
 
-def timed_out(exc: BaseException) -> bool:
-    """Tell whether it was the time limit that ended an attempt."""
-    return isinstance(exc, (av.error.ExitError, av.error.TimeoutError))
+def kind_of(exc: BaseException) -> str:
+    """Tell what ended an attempt: ``silent``, ``refused``, ``login``, ``path``, or nothing that is known here."""
+    kind = type(exc).__name__
+    if isinstance(exc, (av.error.ExitError, av.error.TimeoutError)):
+        return "silent"
+    if isinstance(exc, ConnectionRefusedError):
+        return "refused"
+    if "Unauthorized" in kind or "Forbidden" in kind:
+        return "login"
+    return "path" if "NotFound" in kind and kind.startswith("HTTP") else ""
 
 
 def why(exc: BaseException) -> str:

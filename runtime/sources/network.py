@@ -5,15 +5,15 @@
 
 from __future__ import annotations
 
-import importlib
 from functools import partial
 from typing import Any
 
-from edgevit.errors import EdgevitError, InputError, missing
+from edgevit.errors import EdgevitError, InputError
 
 from . import address
 from .live import Feed, Live
 from .protocol import OnError, Source
+from .roads import live_road
 from .video import Video
 
 
@@ -24,7 +24,7 @@ def source_of(place: str, *, on_error: OnError, recursive: bool) -> Source:
     feed = connected(uri, name, wishes)
     if getattr(feed, "finite", False):
         feed.close()
-        reel = importlib.import_module("edgevit.runtime.sources.video_av").open_reel
+        reel = live_road("Reading a video").open_reel
         return Video(name, on_error=on_error, open_reel=lambda _: reel(uri, name))
     waiting = [feed]
     again = partial(connected, uri, name, wishes)
@@ -33,13 +33,9 @@ def source_of(place: str, *, on_error: OnError, recursive: bool) -> Source:
 
 def connected(uri: str, name: str, wishes: address.Wishes) -> Feed:
     """Open one connection, or say what is in the way."""
+    road = live_road("Reading a stream")
     try:
-        road = importlib.import_module("edgevit.runtime.sources.live_av")
-    except ImportError as exc:
-        raise missing("av", "Reading a stream", "camera") from exc
-    options = {"rtsp_transport": wishes.transport or "tcp"} if uri.lower().startswith("rtsp") else {}
-    try:
-        feed: Feed = road.open_feed(uri, name, timeout_s=wishes.timeout_s, options=options)
+        feed: Feed = road.open_stream(uri, name, wishes)
     except EdgevitError:
         raise
     except road.errors() as exc:
@@ -48,14 +44,13 @@ def connected(uri: str, name: str, wishes: address.Wishes) -> Feed:
 
 
 def _sentence(uri: str, name: str, exc: BaseException, road: Any, wishes: address.Wishes) -> str:
-    if road.timed_out(exc):
+    words, kind = address.without_login(uri, road.why(exc)), road.kind_of(exc)
+    if kind == "silent":
         return f"{name} does not answer within {wishes.timeout_s:g} s. Is the camera on, and the address right?"
-    words = address.without_login(uri, road.why(exc))
-    kind = type(exc).__name__
-    if "Unauthorized" in kind or "Forbidden" in kind:
+    if kind == "login":
         return f"{name} wants another user or password ({words}). Type: {uri.partition('://')[0]}://user:password@…"
-    if "NotFound" in kind and kind.startswith("HTTP"):
+    if kind == "path":
         return f"{name} is not there ({words}): the machine answers, the path is wrong."
-    if isinstance(exc, ConnectionRefusedError):
+    if kind == "refused":
         return f"{name} refuses: nothing listens at that port. Is the camera on, and the address right?"
     return f"{name} cannot be opened: {words}. Expected a stream of pictures: RTSP, MJPEG or HLS."

@@ -19,7 +19,8 @@ class Source(Protocol):
     with a clock of their own that starts at 0 with the first frame: a video its presentation time, pictures one a
     second. ``total`` is the number of frames, or None where only the end will tell. ``faults`` holds one sentence for
     each thing that could not be read and was passed over. A ledger calls a source by its ``name`` and counts its
-    ``reconnects``, if it has these.
+    ``reconnects`` and what it has ``left_out``, if it has these; one with ``hurry`` is told by it that only the newest
+    frame counts.
     """
 
     @property

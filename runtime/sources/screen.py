@@ -10,7 +10,6 @@ from functools import partial
 from edgevit.errors import EnvironmentFault, InputError, missing
 
 from . import address
-from .camera import options_of
 from .live import Feed, Live
 from .protocol import OnError, Source
 
@@ -37,7 +36,11 @@ def opened(name: str, wishes: address.Wishes) -> Feed:
         raise missing("av", "Reading the screen", "camera") from exc
     try:
         feed: Feed = road.open_feed(
-            display, f"screen://{name}", timeout_s=wishes.timeout_s, options=options_of(wishes, driver), device=driver
+            display,
+            f"screen://{name}",
+            timeout_s=wishes.timeout_s,
+            options=road.options_of(wishes, driver),
+            device=driver,
         )
     except road.errors() as exc:
         raise InputError(f"The screen {display} cannot be read: {road.why(exc)}. Expected one such as :0.") from exc

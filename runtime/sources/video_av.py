@@ -81,10 +81,14 @@ class PyavReel:
         if self._damaged:
             return f"{self._damaged} of its packets could not be decoded"
         # Fewer frames than the index promises can be an edit list's wish; it is a loss if the time is short as well.
-        if self.total and count < self.total and stream.duration:
+        length = None
+        if stream.duration and self.total and count < self.total:
             length = stream.duration * Fraction(stream.time_base)
-            if self._end < length - 2 * step:
-                return f"it ends after {float(self._end):.2f} of {float(length):.2f} seconds"
+        elif not stream.duration and self._container.duration and len(self._container.streams) == 1:
+            # Matroska knows the length of the whole; beside a longer sound it would say nothing of the pictures.
+            length = Fraction(self._container.duration, 1_000_000)
+        if length is not None and self._end < length - 2 * step:
+            return f"it ends after {float(self._end):.2f} of {float(length):.2f} seconds"
         return ""
 
 

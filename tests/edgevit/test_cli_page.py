@@ -15,6 +15,7 @@ from pathlib import Path
 import blob_onnx
 import pytest
 import red_box
+import tiny_bundles
 
 from edgevit.cli import main
 
@@ -73,6 +74,7 @@ def test_run_serves_a_page_beside_its_outputs(tracker: str, tmp_path: Path) -> N
         (["run", "{tracker}", "{album}", "--record-dir", "x"], "--record-dir is for a page. Type: --serve 8080"),
         (["run", "{tracker}", "{album}", "--allow-host", "x"], "--allow-host is for a page. Type: --serve 8080"),
         (["run", "{tracker}", "{album}x", "--serve", "0"], "Did you mean"),
+        (["track", "{album}", "--serve", "0", "--on-error", "skip"], "--on-error is for one target in one input"),
     ],
 )
 def test_what_cannot_be_is_told_in_a_sentence(
@@ -83,6 +85,12 @@ def test_what_cannot_be_is_told_in_a_sentence(
     captured = capsys.readouterr()
     assert sentence in captured.err
     assert len(captured.err.splitlines()) == 1
+
+
+def test_a_classifier_is_no_tracker_on_a_page_either(album: str, tmp_path: Path, capsys: Capture) -> None:
+    classifier = str(tiny_bundles.write(tmp_path / "classifier").path)
+    assert main(["track", album, "--bundle", classifier, "--serve", "0"]) == 2
+    assert "a bundle that can track was asked for" in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken_is_told_before_a_model_is_loaded(album: str, capsys: Capture) -> None:

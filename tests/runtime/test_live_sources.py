@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -19,13 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mjpeg_server import Camera, Server, answers, freezes, jpeg, noise, sends, serves
 from paced import Kept, Waits
-from rtsp_server import RtspServer
 
 from edgevit.errors import EnvironmentFault, InputError, MissingDependencyError, UsageError
 from edgevit.runtime.frame import Frame
 from edgevit.runtime.pipeline import Pipeline
 from edgevit.runtime.plan import Plan
-from edgevit.runtime.sources import camera, live, open_source, open_sources
+from edgevit.runtime.sources import camera, live, live_av, open_source, open_sources
 from edgevit.runtime.sources.address import DEVICE, NETWORK, Wishes, shown, split
 from edgevit.runtime.sources.stream_clock import StreamClock
 
@@ -251,7 +248,7 @@ def test_a_network_s_url_keeps_what_is_not_ours(uri: str, address: str, wishes: 
 def test_a_camera_s_options_are_all_ours() -> None:
     told = split("/dev/video0?size=1280x720&fps=29.97&format=mjpeg", DEVICE, strict=True)
     assert told == ("/dev/video0", Wishes((1280, 720), 29.97, "mjpeg"))
-    assert camera.options_of(told[1], "v4l2") == {
+    assert live_av.options_of(told[1], "v4l2") == {
         "video_size": "1280x720",
         "framerate": "29.97",
         "input_format": "mjpeg",
@@ -343,7 +340,7 @@ def test_a_camera_that_is_busy_names_who_has_it(dev: Path, monkeypatch: pytest.M
 
 def test_a_file_that_is_no_camera_is_told(dev: Path) -> None:
     (dev / "video0").write_bytes(b"x" * 100)
-    with pytest.raises(InputError, match=r"video0 gives no pictures: .*v4l2-ctl"):
+    with pytest.raises(InputError, match=r"video0 gives no pictures: .*doctor --cameras"):
         open_source("0")
 
 
@@ -370,10 +367,11 @@ def test_a_screen_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("uri", ["0", "http://127.0.0.1:9/x", "screen://:0"])
-def test_without_pyav_the_pip_line_is_told(uri: str, dev: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pyav_and_opencv_the_pip_line_is_told(uri: str, dev: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (dev / "video0").touch()
-    monkeypatch.setitem(sys.modules, "av", None)
-    monkeypatch.delitem(sys.modules, "edgevit.runtime.sources.live_av", raising=False)
+    for library, road in (("av", "live_av"), ("cv2", "live_cv")):
+        monkeypatch.setitem(sys.modules, library, None)
+        monkeypatch.delitem(sys.modules, f"edgevit.runtime.sources.{road}", raising=False)
     with pytest.raises(MissingDependencyError, match=r"pip install 'edgevit\[camera\]'"):
         open_source(uri)
 
@@ -465,77 +463,3 @@ def test_a_slower_clock_is_followed() -> None:
         now_ns = number * 33_000_000
         ages_ms.append((now_ns - clock.captured_ns(round(now_ns * (1 - 1e-4)), now_ns)) / 1e6)
     assert max(ages_ms) < 1
-
-
-# ---- RTSP
-
-
-def test_rtsp_is_read_and_comes_back_when_the_server_hangs_up() -> None:
-    with RtspServer(hang_up_after=40) as server:
-        source: Any = open_source(f"{server.url}?timeout=2s")
-        got = some(source, 70)
-    assert [frame.index for frame in got] == list(range(70))
-    assert {(frame.pixel_format, frame.size_hw) for frame in got} == {("i420", (48, 64))}
-    assert source.reconnects == 1
-    assert source.name == server.url
-
-
-def test_rtsp_that_freezes_comes_back() -> None:
-    with RtspServer(freeze_after=40) as server:
-        source: Any = open_source(f"{server.url}?timeout=500ms")
-        got = some(source, 60)
-    assert len(got) == 60
-    assert "sent nothing for 0.5 s" in source.faults[0]
-
-
-def test_what_piles_up_in_front_of_a_slow_reader_counts_as_age() -> None:
-    """The stream runs at its pace; a reader that sleeps gets late frames, and their times say how late."""
-    with RtspServer() as server:
-        source: Any = open_source(server.url)
-        frames = iter(source)
-        for _ in range(10):
-            next(frames)
-        time.sleep(0.5)
-        first = next(frames)
-        age_ns = time.monotonic_ns() - first.captured_ns
-        source.close()
-    assert age_ns > 250_000_000
-
-
-def test_an_rtsp_path_that_is_not_there_is_told() -> None:
-    with RtspServer() as server, pytest.raises(InputError, match=r"cannot be opened|path is wrong"):
-        open_source(f"{server.url}-not")
-
-
-GSTREAMER = """
-import gi
-gi.require_version("Gst", "1.0"); gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer
-Gst.init(None)
-server, factory = GstRtspServer.RTSPServer(), GstRtspServer.RTSPMediaFactory()
-server.set_service("0")
-# I420, because RTP has no form for the JPEG of the source's own 4:4:4.
-factory.set_launch("( videotestsrc is-live=true ! video/x-raw,format=I420,width=64,height=48,framerate=30/1 ! "
-                   "jpegenc ! rtpjpegpay name=pay0 pt=26 )")
-server.get_mount_points().add_factory("/cam", factory)
-server.attach(None)
-print(server.get_bound_port(), flush=True)
-GLib.MainLoop().run()
-"""
-
-
-def test_rtsp_of_gstreamer_s_own_server_is_read() -> None:
-    python = shutil.which("python3", path="/usr/bin") or sys.executable
-    probe = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
-    if subprocess.run([python, "-c", probe], capture_output=True, check=False).returncode:
-        pytest.skip("gst-rtsp-server and its Python binding are not installed (make system-deps)")
-    process = subprocess.Popen([python, "-c", GSTREAMER], stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        port = int(process.stdout.readline())
-        got = some(open_source(f"rtsp://127.0.0.1:{port}/cam?timeout=10s"), 10)
-        assert [frame.index for frame in got] == list(range(10))
-        assert {frame.size_hw for frame in got} == {(48, 64)}
-    finally:
-        process.kill()
-        process.wait()

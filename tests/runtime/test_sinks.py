@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
@@ -19,9 +20,12 @@ import pytest
 from edgevit.errors import BadOutputError, EnvironmentFault, MissingDependencyError, UnsupportedError, UsageError
 from edgevit.pictures import read_picture, write_picture
 from edgevit.runtime.frame import Frame
+from edgevit.runtime.pipeline import Pipeline
+from edgevit.runtime.results import Classification, Speed
 from edgevit.runtime.sinks import KINDS, Fan, open_sink
 from edgevit.runtime.sinks.video import fitted
 from edgevit.runtime.sources import open_source
+from edgevit.runtime.tracks import Track, Tracks
 
 U8 = npt.NDArray[np.uint8]
 
@@ -178,7 +182,9 @@ def test_nothing_stands_under_the_final_name_before_the_end(tmp_path: Path, av: 
         sink.write(frame(), Answer(frame()))
 
 
-def test_a_video_that_fails_leaves_nothing(tmp_path: Path, av: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_video_that_cannot_get_its_name_says_where_it_is(
+    tmp_path: Path, av: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sink = open_sink(tmp_path / "x.mp4")
     sink.write(frame(), Answer(frame()))
 
@@ -186,9 +192,13 @@ def test_a_video_that_fails_leaves_nothing(tmp_path: Path, av: Any, monkeypatch:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(UsageError, match=r"x\.mp4 cannot be finished: No space left on device"):
+    with pytest.raises(
+        EnvironmentFault, match=r"x\.mp4 cannot .* No space left on device\. What was written is in .*\.part"
+    ):
         sink.close()
-    assert not list(tmp_path.iterdir())
+    sink.close()
+    (left,) = tmp_path.iterdir()
+    assert len(list(open_source(left))) == 1
 
 
 def test_no_frame_makes_no_video(tmp_path: Path, av: Any) -> None:
@@ -258,7 +268,7 @@ def test_half_a_line_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         return write(file, data[:5])
 
     monkeypatch.setattr(os, "write", filling)
-    with pytest.raises(UsageError, match="No space left on device"):
+    with pytest.raises(EnvironmentFault, match=r"No space left on device\. The lines before it are whole"):
         sink.write(frame(1), Answer(frame(1)))
     assert (tmp_path / "x.jsonl").read_bytes() == whole
 
@@ -367,3 +377,157 @@ def test_the_kind_can_be_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_every_kind_opens(kind: str) -> None:
     assert callable(KINDS.load(kind).sink_of)
+
+
+# ---- rows
+
+
+def test_rows_have_one_header_and_are_there_at_once(tmp_path: Path) -> None:
+    path, names = tmp_path / "x.csv", ("a, b", 'c "d"', "größe")
+    sink = open_sink(path)
+    for index in range(3):
+        scores = np.roll(np.array([0.7, 0.2, 0.1], np.float32), index)
+        sink.write(
+            one := frame(index, "in,put.mp4", at_ns=index * 33_366_667),
+            Classification(scores, names, one, Speed(1.0, 2.5, 0.25)),
+        )
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        assert [row["index"] for row in rows] == [str(n) for n in range(index + 1)]
+    sink.close()
+    assert [row["name"] for row in rows] == list(names)
+    assert rows[1] == {
+        "source": "in,put.mp4", "index": "1", "seconds": "0.033367", "height": "48", "width": "64", "class": "1",
+        "name": 'c "d"', "score": "0.7", "preprocess_ms": "1.0", "inference_ms": "2.5", "postprocess_ms": "0.25",
+    }  # fmt: skip
+
+
+def test_a_target_is_a_row_and_a_frame_without_one_is_none(tmp_path: Path) -> None:
+    def track(number: int, one: Frame) -> Track:
+        return Track(np.array([1, 2, 30.5, 40], np.float32), 0.5, "tracking", number, one, Speed(1, 2, 3))
+
+    frames = [frame(index) for index in range(3)]
+    answers: list[Any] = [Tracks((), frames[0]), Tracks(map(track, (7, 9), frames[1:2] * 2), frames[1])]
+    sink = open_sink(tmp_path / "x.csv")
+    for one, answer in zip(frames, [*answers, track(7, frames[2])], strict=True):
+        sink.write(one, answer)
+    sink.close()
+    header, *rows = (tmp_path / "x.csv").read_text().splitlines()
+    assert header.split(",")[5:12] == ["id", "state", "score", "left", "top", "right", "bottom"]
+    assert [row.split(",")[1] for row in rows] == ["1", "1", "2"]
+    assert rows[1].split(",")[5:12] == ["9", "tracking", "0.5", "1.0", "2.0", "30.5", "40.0"]
+
+
+def test_what_has_no_rows_says_so(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match=r"Rows can be written of classify and track, not of None\. Name a \.js"):
+        feed(tmp_path / "x.csv", frame())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.jsonl"])
+def test_a_late_writer_does_not_begin_the_file_anew(name: str, tmp_path: Path) -> None:
+    sink = open_sink(tmp_path / name)
+    answer = Classification(np.array([1.0], np.float32), ("a",), frame(), Speed(1, 1, 1))
+    sink.write(answer.frame, answer)
+    sink.close()
+    whole = (tmp_path / name).read_bytes()
+    with pytest.raises(UsageError, match="is finished; it takes no more lines"):
+        sink.write(answer.frame, answer)
+    assert (tmp_path / name).read_bytes() == whole
+
+
+# ---- the window
+
+
+class Cv2:
+    """Be an OpenCV with one window; ``keys`` are what is pressed."""
+
+    WINDOW_NORMAL, WND_PROP_VISIBLE = 0, 4
+
+    class error(Exception):  # noqa: N801, N818 - OpenCV's own name
+        """Be OpenCV's error."""
+
+    def __init__(self, *keys: int, gui: str = "GTK3", visible: float = 1.0) -> None:
+        self.keys, self.gui, self.visible = list(keys), gui, visible
+        self.shown: list[U8] = []
+        self.destroyed = 0
+
+    def getBuildInformation(self) -> str:  # noqa: N802
+        return f"General:\n  GUI:                           {self.gui}\n"
+
+    def namedWindow(self, title: str, flags: int) -> None:  # noqa: N802
+        if self.gui == "lost":
+            raise self.error("The function is not implemented")
+
+    def imshow(self, title: str, bgr: U8) -> None:
+        self.shown.append(bgr)
+
+    def waitKey(self, wait_ms: int) -> int:  # noqa: N802
+        return self.keys.pop(0) if self.keys else -1
+
+    def getWindowProperty(self, title: str, what: int) -> float:  # noqa: N802
+        return self.visible
+
+    def destroyWindow(self, title: str) -> None:  # noqa: N802
+        self.destroyed += 1
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def make(cv2: Cv2, display: str = ":0", platform: str = "linux") -> Cv2:
+        monkeypatch.setitem(sys.modules, "cv2", cv2)
+        monkeypatch.setattr(sys, "platform", platform)
+        monkeypatch.setenv("DISPLAY", display)
+        monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+        return cv2
+
+    return make
+
+
+def test_a_window_shows_the_annotated_pictures(screen: Any) -> None:
+    cv2 = screen(Cv2())
+    feed("window://", frame(0), frame(1))
+    assert len(cv2.shown) == 2
+    assert cv2.shown[0][2, 2].tolist() == [255, 255, 255]
+    assert cv2.shown[0][20, 20].tolist() == [30, 60, 200]
+    assert cv2.destroyed == 1
+
+
+@pytest.mark.parametrize("cv2", [Cv2(-1, ord("q")), Cv2(-1, 27), Cv2(-1, ord("q") | 1 << 20)])
+def test_a_key_ends_a_run_quietly(cv2: Cv2, screen: Any) -> None:
+    screen(cv2)
+    pipeline = Pipeline(lambda one: Answer(one), (frame(n) for n in range(100)), [open_sink("window://")])
+    report = pipeline.run()
+    assert report.stopped == "the reader of the output went away"
+    assert (len(cv2.shown), cv2.destroyed) == (2, 1)
+
+
+def test_a_window_that_a_person_closed_is_not_closed_again(screen: Any) -> None:
+    cv2 = screen(Cv2(visible=0.0))
+    sink = open_sink("window://")
+    with pytest.raises(BrokenPipeError):
+        sink.write(frame(), Answer(frame()))
+    sink.close()
+    assert cv2.destroyed == 0
+
+
+@pytest.mark.parametrize(
+    ("cv2", "display", "platform", "why"),
+    [
+        (Cv2(), "", "linux", "there is no display"),
+        (Cv2(gui="NONE"), ":0", "linux", "a headless build"),
+        (Cv2(), ":0", "darwin", "macOS"),
+    ],
+)
+def test_where_no_window_can_be_that_is_told_at_once(
+    cv2: Cv2, display: str, platform: str, why: str, screen: Any
+) -> None:
+    screen(cv2, display, platform)
+    with pytest.raises(EnvironmentFault, match=f"No window can be shown here: .*{why}"):
+        open_sink("window://")
+
+
+def test_a_window_that_fails_later_is_told_too(screen: Any) -> None:
+    screen(Cv2(gui="lost"))
+    with pytest.raises(EnvironmentFault, match="No window can be shown here"):
+        feed("window://", frame())

@@ -385,3 +385,30 @@ def test_opening_the_room_loads_no_decoder() -> None:
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_every_kind_opens(kind: str) -> None:
     assert callable(KINDS.load(kind).source_of)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.9])
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov", ".webm"])
+def test_a_video_cut_anywhere_tells_that_it_is(suffix: str, share: float, tmp_path: Path) -> None:
+    """Matroska has no index in front that promises frames; the length of the whole tells."""
+    av = pytest.importorskip("av")
+    path = tmp_path / f"x{suffix}"
+    codec = "libvpx" if suffix == ".webm" else "libx264"
+    with av.open(str(path), "w", options={"movflags": "+faststart"} if suffix in (".mp4", ".mov") else {}) as container:
+        stream = container.add_stream(codec, rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        rng = np.random.default_rng(0)
+        for _ in range(40):
+            container.mux(
+                stream.encode(av.VideoFrame.from_ndarray(rng.integers(0, 256, (48, 64, 3), np.uint8), "rgb24"))
+            )
+        container.mux(stream.encode(None))
+    source = open_source(path, on_error="skip")
+    assert len(list(source)) == 40
+    assert source.faults == []
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    cut = open_source(path, on_error="skip")
+    assert 0 < len(list(cut)) < 40
+    assert len(cut.faults) == 1
+    assert "damaged or cut short" in cut.faults[0]

@@ -469,7 +469,8 @@ function paintGraph(now) {
   pen.fillText("a minute ago", left, high - 4 * dpr);
   pen.textAlign = "right";
   pen.fillText("ms, now", wide - 2 * dpr, high - 4 * dpr);
-  for (const [points, name] of [[answerAges, "--answer"], [screen, "--screen"]]) band(pen, points, x, y, colour(name), dpr);
+  for (const [points, name] of [[answerAges, "--answer"], [screen, "--screen"]])
+    for (const part of unbroken(points)) band(pen, part, x, y, colour(name), dpr);
   const last = screen.at(-1), told = answerAges.at(-1);
   canvas.setAttribute(
     "aria-label",
@@ -478,8 +479,17 @@ function paintGraph(now) {
   );
 }
 
+/** Part the points where seconds are missing: nothing was seen in a pause. */
+function unbroken(points) {
+  const parts = [];
+  points.forEach((point, n) => {
+    if (!n || point.at - points[n - 1].at > 2500) parts.push([]);
+    parts.at(-1).push(point);
+  });
+  return parts;
+}
+
 function band(pen, points, x, y, colour, dpr) {
-  if (!points.length) return;
   pen.fillStyle = pen.strokeStyle = colour;
   pen.globalAlpha = 0.18;
   pen.beginPath();

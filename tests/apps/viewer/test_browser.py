@@ -309,6 +309,23 @@ def test_the_page_comes_back_with_the_server(browser: Any, tmp_path: Path) -> No
         again.end()
 
 
+def test_a_token_opens_the_page_and_leaves_the_address(
+    browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = "a-token-for-the-phone"
+    monkeypatch.setenv("EDGEVIT_TOKEN", token)
+    made = Run(tmp_path, "run", "shvit_shapes", "synthetic://shapes?count=30&fps=4&size=120x160")
+    assert token not in "\n".join(made.said)
+    with tab(browser, f"{made.url}?token={token}", **PHONE) as seen:
+        seen.says("Live")
+        assert seen.page.url == made.url
+        fits(seen.page)
+        assert seen.errors == []
+        stranger = browser.new_context().new_page()
+        assert stranger.goto(made.url).status == 401
+    made.end()
+
+
 def test_several_sources_stand_side_by_side_and_alone(browser: Any, tmp_path: Path) -> None:
     places = tmp_path / "two.streams"
     places.write_text(f"{CLIP}&seed=3\n{CLIP}&seed=4\n")

@@ -97,6 +97,25 @@ def test_one_encoding_serves_all_viewers(hub: Hub) -> None:
     assert len({id(shown.message) for shown in told}) == 1
 
 
+def test_who_asks_while_a_picture_is_made_gets_that_one(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly(shot: Frame, longest_px: int) -> bytes:
+        begun.set()
+        go_on.wait(WAIT_S)
+        return jpeg_of(shot, longest_px)
+
+    monkeypatch.setattr("edgevit.apps.viewer.hub.jpeg_of", slowly)
+    one, two = Viewer(hub), Viewer(hub)
+    put(hub, 0)
+    one.ask()
+    assert begun.wait(WAIT_S)
+    two.ask()
+    go_on.set()
+    assert one.picture() is two.picture()
+    assert hub.encoded == 1
+
+
 def test_a_viewer_that_never_asks_again_costs_nothing(hub: Hub) -> None:
     fast, stuck = Viewer(hub), Viewer(hub)
     stuck.ask()

@@ -186,6 +186,18 @@ def test_orders_are_carried_out_by_who_answers_frames() -> None:
     assert by == [threading.current_thread()]
 
 
+def test_a_target_that_was_ordered_is_in_the_answer_to_the_next_frame() -> None:
+    steered, brought = Steered(blob_tracker.session()[0]), []
+    steered._orders = Orders(patience_s=60)
+    asking = threading.Thread(target=lambda: brought.append(steered.start(0, shot(0), corners(0))))
+    asking.start()
+    while not steered._orders._waiting:
+        time.sleep(0.001)
+    (track,) = answer(steered, shot(1))
+    asking.join(10)
+    assert [started.id for started in brought] == [track.id]
+
+
 def test_where_no_frame_comes_who_asks_does_it_and_hears_of_faults() -> None:
     orders = Orders(patience_s=0.01)
     assert orders.ask(lambda: 7) == 7
