@@ -42,8 +42,8 @@ def main() -> None:
         clip = write_clip(Path(folder, "clip.mp4"), asked.size, asked.frames)
         session.warmup()
         rounds = [one_round(session, clip) for _ in range(asked.rounds)]
-    steps = {name: statistics.median(steps[name] for steps, _, _ in rounds) for name in rounds[0][0]}
-    loop, pipeline = (statistics.median(values) for values in list(zip(*rounds, strict=True))[1:])
+    steps = {name: statistics.median(one[0][name] for one in rounds) for name in rounds[0][0]}
+    loop, pipeline, spent = (statistics.median(values) for values in list(zip(*rounds, strict=True))[1:])
     by_sum, by_slowest = cores / sum(steps.values()), 1 / max(steps.values())
     bound = min(by_sum, by_slowest)
     console.facts(
@@ -53,14 +53,15 @@ def main() -> None:
             ("bound by the slowest step", f"{by_slowest:.1f}"),
             ("plain loop", f"{loop:.1f} ({loop / bound:.2f} of the bound)"),
             ("pipeline", f"{pipeline:.1f} ({pipeline / bound:.2f} of the bound)"),
+            ("processor ms a frame in it", f"{1e3 * spent:.2f} ({sum(steps.values()) / spent:.2f} of it is the steps)"),
         ]
     )
     about = f"{asked.bundle}, {asked.frames} frames of {asked.size}, medians of {asked.rounds} rounds"
     console.say(f"\n{about}, {platform.machine()}.")
 
 
-def one_round(session: Any, clip: Path) -> tuple[dict[str, float], float, float]:
-    """Return the steps' processor seconds a frame, and the frames a second of a plain loop and of the pipeline."""
+def one_round(session: Any, clip: Path) -> tuple[dict[str, float], float, float, float]:
+    """Return the steps' processor seconds a frame, frames a second of a loop and the pipeline, and what that took."""
     frames = list(open_source(clip))
     steps = {"decode": costing(open_source(clip), lambda _: None)}
     jobs = [Job(frame, 0) for frame in frames]
@@ -73,9 +74,11 @@ def one_round(session: Any, clip: Path) -> tuple[dict[str, float], float, float]
     began_s = time.perf_counter()
     count = sum(1 for frame in open_source(clip) if session(frame) is not None)
     loop_s = time.perf_counter() - began_s
+    spent_s = time.process_time()
     report = Pipeline(session, open_source(clip)).run()
+    spent_s = time.process_time() - spent_s
     assert report.answered == count == len(frames)
-    return steps, count / loop_s, report.sources[0].fps
+    return steps, count / loop_s, report.sources[0].fps, spent_s / count
 
 
 def costing(things: Iterable[Any], do: Callable[[Any], Any]) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -151,13 +150,11 @@ def signalled(number: int, folder: Path) -> Row:
 def cut_in_half(suffix: str, movflags: str, folder: Path) -> Row:
     """Cut a film in the middle, as a lost connection does, and run on what there is."""
     whole = write_clip(folder / f"whole{suffix}", "320x240", 120, movflags=movflags)
-    half = Path(tempfile.gettempdir(), f"half{suffix}")
+    half = folder / "input" / f"half{suffix}"
+    half.parent.mkdir()
     half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     whole.unlink()
-    try:
-        return commanded(folder, ["run", BUNDLE, str(half), str(folder / "told.jsonl")])
-    finally:
-        half.unlink()
+    return commanded(folder, ["run", BUNDLE, str(half), str(folder / "told.jsonl")])
 
 
 def played(path: Path) -> int:
