@@ -93,11 +93,14 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     "tensorrt": ("edgevit.exporters.tensorrt", "edgevit.runtime.engines.tensorrt"),
     "cv2": (
         *("edgevit.decoders", "edgevit.runtime.sources.video_cv", "edgevit.runtime.track_rivals"),
-        "edgevit.runtime.sources.csi_cv",
+        *("edgevit.runtime.sources.csi_cv", "edgevit.runtime.sources.live_cv", "edgevit.runtime.sinks.window"),
         *("edgevit.apps.lettering", "edgevit.apps.window"),
     ),
     "PIL": ("edgevit.decoders", "edgevit.apps.lettering", "edgevit.runtime.engines.coreml"),
-    "av": ("edgevit.runtime.sources.video_av", "edgevit.runtime.sources.live_av", "edgevit.runtime.sinks.video"),
+    "av": (
+        *("edgevit.runtime.sources.video_av", "edgevit.runtime.sources.live_av", "edgevit.runtime.sinks.video"),
+        *("edgevit.runtime.sources.hardware_av", "edgevit.runtime.sources.listing"),
+    ),
     "rich": ("edgevit.cli", "edgevit.models.weights"),
     "supervision": ("edgevit.runtime.results",),
     "starlette": _WEB,
