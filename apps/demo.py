@@ -129,8 +129,8 @@ def show_proof(bundles: Sequence[Bundle], runs: Sequence[Followed], still: Track
     pairs = bundles[0].manifest.verification["pictures"]["count"]
     console.say(
         f"\nBox IoU: the bundle's box against the model's in torch, median of {pairs} pairs. AUC torch -> bundle: "
-        f"success over short legs of built-in clips. AUC here: over the clip that was drawn ({runs[0].score.frames} frames; "
-        f"a box that stays where it is has {still.auc:.3f}). Times are of a whole frame on one core of this "
+        "success over short legs of built-in clips. AUC here: over the clip that was drawn "
+        f"({runs[0].score.frames} frames; a box that stays where it is has {still.auc:.3f}). Times are of a whole frame on one core of this "
         f"{platform.machine()} machine; a device has its own."
     )
 
