@@ -77,6 +77,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._sources = tuple(sources)
         self._stages = {name: _Stage() for name in (CAPTURE, *stages, *sinks)}
+        self._own = [self._stages[name] for name in stages]
         self._answer = stages[-1]
         self._passed = 0
         self._models = tuple(models)
@@ -99,7 +100,7 @@ class Ledger:
                 self._sources[lane].dropped += 1
 
     def passed(self, stage: str, age_ms: float, spent_ms: float) -> None:
-        """Count a frame that left a stage."""
+        """Count a frame that left a sink, or a stage."""
         with self._lock:
             self._passed += 1
             held = self._stages[stage]
@@ -116,10 +117,17 @@ class Ledger:
         with self._lock:
             self._switches.append(switch)
 
-    def answered(self, lane: int, index: int, model: int = 0) -> None:
-        """Count an answer, and whether it came in the order of its source's frames."""
+    def answered(self, lane: int, index: int, model: int = 0, passed: Sequence[tuple[float, float]] = ()) -> None:
+        """Count an answer, and whether it came in the order of its source's frames.
+
+        ``passed`` is how old it was after each stage, and how long it was in it.
+        """
         now = time.monotonic_ns()
         with self._lock:
+            self._passed += 1
+            for held, (age_ms, spent_ms) in zip(self._own, passed, strict=False):
+                held.age.add(age_ms)
+                held.spent.add(spent_ms)
             source = self._sources[lane]
             source.disordered += index <= source.last_index
             source.last_index = index
@@ -142,7 +150,7 @@ class Ledger:
             return _fps(len(self._recent), self._recent[-1] - self._recent[0]) if self._recent else 0.0
 
     def progress(self) -> int:
-        """Return a number that rises with every frame that leaves any stage or sink."""
+        """Return a number that rises with every frame that is answered, or leaves a sink."""
         with self._lock:
             return self._passed
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 
 from .handover import Stopped
 from .intake import Intake
-from .ledger import Ledger
 from .pacing import Pace
 from .stages import Heir, Job, Rung
 
@@ -65,16 +64,15 @@ class Line:
         rungs: Sequence[Rung],
         intake: Intake,
         pace: Pace,
-        ledger: Ledger,
         deliver: Callable[[Sequence[Job]], bool],
     ) -> None:
-        self._rungs, self._intake, self._pace, self._ledger = rungs, intake, pace, ledger
-        self._deliver = deliver
+        self._rungs, self._intake, self._pace, self._deliver = rungs, intake, pace, deliver
         self._names = [stage.name for stage in rungs[0].stages]
         self._turns = [Turn() for _ in self._names[1:]]
         self._number = 0
         self._used: dict[int, int] = {}
         self._places: dict[int, int] = {}
+        self._steps = [0] * len(self._names)
 
     def work(self, worker: int) -> None:
         """Take groups of frames and carry them through, until ``Finished`` or ``Stopped``."""
@@ -95,6 +93,10 @@ class Line:
         """Name the stage in which a worker was last."""
         return self._names[self._places.get(worker, 0)]
 
+    def steps(self) -> int:
+        """Return a number that rises with every group that leaves any stage."""
+        return sum(self._steps)
+
     def stop(self) -> None:
         """Carry nothing farther."""
         for turn in self._turns:
@@ -107,10 +109,12 @@ class Line:
         self._pace.began(number)
         self._rungs[rung].stages[number].step(group)
         spent_ms = self._pace.ended(number, rung)
-        now_ns = time.monotonic_ns()
+        now_ns, name = time.monotonic_ns(), self._names[number]
+        self._steps[number] += 1
         for job in group:
-            job.spent_ms[self._names[number]] = spent_ms / len(group)
-            self._ledger.passed(self._names[number], (now_ns - job.born_ns) / 1e6, spent_ms)
+            # Written down here and counted when it is answered, all at once: after a stage's work the caches are cold.
+            job.spent_ms[name] = spent_ms / len(group)
+            job.passed.append(((now_ns - job.born_ns) / 1e6, spent_ms))
 
     def _hand_over(self, rung: int, group: Sequence[Job]) -> None:
         """Let a model that comes in the place of another know what that one knew of each source."""

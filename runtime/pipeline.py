@@ -103,7 +103,7 @@ class Pipeline:
             most=min(most_of(rung.stages, self._plan.batch, len(feeds)) for rung in rungs),
             color=color,
         )
-        self._line = Line(rungs, self._intake, self._pace, self.ledger, self._deliver)
+        self._line = Line(rungs, self._intake, self._pace, self._deliver)
         self._working = len(names)
         self._crew = Crew(self._fail)
         self._lock = threading.Lock()
@@ -113,7 +113,7 @@ class Pipeline:
     # ---- what callers do
 
     def run(self, tick: Callable[[float], object] | None = None, *, seconds: float | None = None) -> LedgerReport:
-        """Run to the end, or for some seconds, and return the ledger; ``tick`` is called ten times a second.
+        """Run to the end, or for some seconds, and return the ledger; ``tick`` is called some times a second.
 
         Ctrl-C ends it in order, and the report says so. A fault is raised when everything is closed.
         """
@@ -230,9 +230,9 @@ class Pipeline:
     def _deliver(self, group: Sequence[Job]) -> bool:
         """Hand answers to all who want them; False after the last that is wanted."""
         for job in group:
-            self.ledger.answered(job.lane, job.frame.index, job.rung)
+            self.ledger.answered(job.lane, job.frame.index, job.rung, job.passed)
             if self._ladder is not None:
-                self._ladder.answered((time.monotonic_ns() - job.born_ns) / 1e6, job.came_ms, job.rung)
+                self._ladder.answered(job.passed[-1][0], job.came_ms, job.rung)
             for outlet in self._outlets:
                 if not outlet.give(job):
                     self.ledger.missed(outlet.name)
@@ -267,7 +267,7 @@ class Pipeline:
 
     def _join(self) -> None:
         """Wait for the stages and the sinks; who is stuck is left behind, and told."""
-        left = self._crew.see_off(self.ledger.progress, self._plan.stall_s)
+        left = self._crew.see_off(lambda: (self._line.steps(), self.ledger.progress()), self._plan.stall_s)
         if left:
             for outlet in self._outlets:
                 outlet.give_up()

@@ -21,8 +21,8 @@ class Job:
     """Carry one frame through the stages. ``value`` is what the last stage returned, ``spent_ms`` what each one took.
 
     ``born_ns`` is when the frame was captured, on the clock of ``time.monotonic_ns``; of a source that is not live,
-    when it was read. ``came_ms`` is how old it was when it came here. ``lane`` is the number of its source, ``rung``
-    that of the model that answers.
+    when it was read. ``came_ms`` is how old it was when it came here, ``passed`` how old after each stage and how long
+    it was in it. ``lane`` is the number of its source, ``rung`` that of the model that answers.
     """
 
     frame: Frame
@@ -32,6 +32,7 @@ class Job:
     spent_ms: dict[str, float] = field(default_factory=dict)
     came_ms: float = 0.0
     rung: int = 0
+    passed: list[tuple[float, float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
