@@ -130,7 +130,7 @@ def show_proof(bundles: Sequence[Bundle], runs: Sequence[Followed], still: Track
     console.say(
         f"\nBox IoU: the bundle's box against the model's in torch, median of {pairs} pairs. AUC torch -> bundle: "
         "success over short legs of built-in clips. AUC here: over the clip that was drawn "
-        f"({runs[0].score.frames} frames; a box that stays where it is has {still.auc:.3f}). Times are of a whole frame "
+        f"({runs[0].score.frames} frames; a box that stays where it is has {still.auc:.3f}). Times are of a frame "
         f"on one core of this {platform.machine()} machine; a device has its own."
     )
 
