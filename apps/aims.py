@@ -21,8 +21,11 @@ class Aim:
     source: str = ""
 
 
-def aimed(aims: Sequence[Aim], sources: Sequence[str]) -> list[list[Place]]:
-    """Return the places of each source's targets. A source without an aim must know its own, as built-in clips do."""
+def aimed(aims: Sequence[Aim], sources: Sequence[str], *, known: bool = True) -> list[list[Place]]:
+    """Return the places of each source's targets. A source without an aim must know its own, as built-in clips do.
+
+    With ``known`` False it has none.
+    """
     places: list[list[Place]] = [[] for _ in sources]
     nameless = [aim for aim in aims if not aim.source]
     if len(nameless) > len(sources) > 1:
@@ -32,7 +35,7 @@ def aimed(aims: Sequence[Aim], sources: Sequence[str]) -> list[list[Place]]:
     for aim in aims:
         if aim.source:
             places[_named(aim.source, sources)].append(_corners(aim.box_xywh))
-    return [found or [_known] for found in places]
+    return [found or ([_known] if known else []) for found in places]
 
 
 def _named(word: str, sources: Sequence[str]) -> int:

@@ -15,11 +15,16 @@ from edgevit.runtime.pipeline import Pipeline
 from edgevit.runtime.plan import Plan
 from edgevit.runtime.sinks import Sink, open_sink
 from edgevit.runtime.sources import Source, open_sources
+from edgevit.runtime.sources.looped import Looped
 from edgevit.runtime.sources.paced import Paced
 from edgevit.runtime.stages import Model
+from edgevit.runtime.steering import Steered
 from edgevit.runtime.sustained import Minute, Sustained
 
 from .aims import Aim, aimed
+from .metrics import Metrics
+from .viewer.page import Page
+from .viewer.serving import Serving
 
 LINE_S = 1.0
 """Seconds between two lines of the ledger."""
@@ -34,6 +39,9 @@ def run(
     seconds: float | None = None,
     aims: Sequence[Aim] = (),
     own_pace: bool = False,
+    once: bool = False,
+    serving: Serving | None = None,
+    metrics: Metrics | None = None,
     fallbacks: Sequence[Any] = (),
     on_result: Callable[[Any], object] | None = None,
     on_event: Callable[[str], object] | None = None,
@@ -45,19 +53,23 @@ def run(
     """Answer for a source, several, or what a URI or a ``.streams`` list names; return the ledger.
 
     ``aims`` say where a tracker's targets are in the first frame of each source. ``own_pace`` plays what is not live at
-    its own pace, as if it were a camera. ``fallbacks`` are sessions of faster bundles, the fastest last. ``seconds``
-    ends the run, and ``on_minute`` hears of each minute of it. ``on_start`` gets the pipeline, to pause and resume it.
-    Whatever ends it, a fault or a signal too, what was answered is in the sinks, which are closed, and ``on_report``
-    gets the ledger.
+    its own pace, as if it were a camera. With ``serving`` there is a page: what is not live plays over and over, or
+    ``once``, and targets may be shown there. ``metrics`` tells the ledger to Prometheus. ``fallbacks`` are sessions of
+    faster bundles, the fastest last. ``seconds`` ends the run, and ``on_minute`` hears of each minute of it.
+    ``on_start`` gets the pipeline, to pause and resume it. Whatever ends it, a fault or a signal too, what was answered
+    is in the sinks, which are closed, and ``on_report`` gets the ledger.
     """
     with ExitStack() as stack:
         sources = opened(source)
         for one in sources:
             stack.callback(one.close)
-        if own_pace:
-            sources = tuple(one if one.live else Paced(one) for one in sources)
-        model = model_of(session, aims, sources)
+        sources = tuple(_played(one, own_pace=own_pace, page=serving is not None, once=once) for one in sources)
+        model = model_of(session, aims, sources, steered=serving is not None)
+        page = None if serving is None else _page(session, model, sources, serving)
         sinks: list[Sink] = []
+        if page is not None:
+            stack.callback(page.hub.close)
+            sinks += page.sinks
         for place in save:
             sinks.append(open_sink(place))
             stack.callback(sinks[-1].close)
@@ -66,9 +78,14 @@ def run(
         for one in (session, *fallbacks):
             if hasattr(one, "warmup"):
                 one.warmup()
+        on_event = on_event if metrics is None else metrics.counting(on_event)
         pipeline = Pipeline(
             model, list(sources), sinks, plan=plan, on_result=on_result, on_event=on_event, fallbacks=fallbacks
         )
+        if serving is not None and page is not None:
+            stack.enter_context(serving.shows(page, pipeline))
+        if metrics is not None:
+            stack.enter_context(metrics.tells(pipeline, session))
         if on_start is not None:
             on_start(pipeline)
         tick = _Tick(pipeline, on_line, on_minute if seconds is not None else None)
@@ -90,18 +107,33 @@ def opened(source: str | os.PathLike[str] | Source | Sequence[Source]) -> tuple[
     return tuple(source) if isinstance(source, (list, tuple)) else (source,)  # type: ignore[return-value]
 
 
-def model_of(session: Any, aims: Sequence[Aim], sources: Sequence[Source]) -> Model:
-    """Return what answers: the session, a tracker's with its targets."""
+def model_of(session: Any, aims: Sequence[Aim], sources: Sequence[Source], *, steered: bool = False) -> Model:
+    """Return what answers: the session, a tracker's with its targets; ``steered`` lets others name them later on."""
     if not isinstance(session, TrackSession):
         if aims:
             raise UsageError("A box is for a tracker's bundle; this one classifies. Leave --box out.")
         model: Model = session
         return model
-    if aims or not session.ids:
-        for number, places in enumerate(aimed(aims, [name_of(*item) for item in enumerate(sources)])):
+    if aims or not (session.ids or steered):
+        names = [name_of(*item) for item in enumerate(sources)]
+        for number, places in enumerate(aimed(aims, names, known=not steered)):
             for place in places:
                 session.lane(number).start_next(place)
-    return session
+    return Steered(session) if steered else session
+
+
+def _played(source: Source, *, own_pace: bool, page: bool, once: bool) -> Source:
+    """Let what is not live come by itself where that was asked for; on a page it always does."""
+    if source.live or not (own_pace or page):
+        return source
+    return Looped(source, once=once) if page else Paced(source)
+
+
+def _page(session: Any, model: Model, sources: Sequence[Source], serving: Serving) -> Page:
+    names = [name_of(*item) for item in enumerate(sources)]
+    steered = model if isinstance(model, Steered) else None
+    about = session.manifest
+    return Page(names, title=about.model, task=about.spec.task, record_dir=serving.record_dir, steered=steered)
 
 
 def check_fallback(session: Any, other: Any) -> None:

@@ -64,6 +64,19 @@ def encode(rgb: U8, suffix: str) -> bytes:
     return buffer.getvalue()
 
 
+def encode_jpeg(rgb: U8, quality: int) -> bytes:
+    """Return a small JPEG for a screen: colours at half the resolution, and a quality of 1 to 95."""
+    try:
+        from PIL import Image
+    except ImportError:
+        cv2 = _opencv()
+        options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+        return bytes(cv2.imencode(".jpg", np.ascontiguousarray(rgb[..., ::-1]), options)[1])
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, "JPEG", quality=quality, subsampling=2)
+    return buffer.getvalue()
+
+
 def _decode_with_pillow(image_module: Any, data: bytes, name: str, max_pixels: int) -> U8:
     try:
         with image_module.open(io.BytesIO(data)) as image:
@@ -72,7 +85,7 @@ def _decode_with_pillow(image_module: Any, data: bytes, name: str, max_pixels: i
     except EdgevitError:
         raise
     except image_module.DecompressionBombError as exc:
-        raise _too_large(name, "more", MAX_PIXELS) from exc
+        raise _too_large(name, "more", min(max_pixels, MAX_PIXELS)) from exc
     except image_module.UnidentifiedImageError as exc:
         raise _not_a_picture(name) from exc
     except Exception as exc:  # decoders of hostile bytes raise whatever comes to them

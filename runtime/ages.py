@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _WIDTH = math.log(1.02)
@@ -55,6 +57,17 @@ class Ages:
         made = Ages(self._classes)
         made._worst_ms = self._worst_ms
         return made
+
+    def at_most(self, bounds_ms: Sequence[float]) -> tuple[int, ...]:
+        """Return how many there were up to each bound; within one per cent of it, a class is counted as a whole."""
+        ordered = sorted(self._classes.items())
+        centres = [math.exp(number * _WIDTH) for number, _ in ordered]
+        sums = [0, *itertools.accumulate(count for _, count in ordered)]
+        return tuple(sums[bisect.bisect_right(centres, bound_ms)] for bound_ms in bounds_ms)
+
+    def sum_ms(self) -> float:
+        """Return what all of them add up to, within one per cent."""
+        return sum(math.exp(number * _WIDTH) * count for number, count in self._classes.items())
 
     def spread(self) -> Spread | None:
         """Return the percentiles; nothing has none."""

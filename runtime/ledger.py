@@ -151,6 +151,11 @@ class Ledger:
         with self._lock:
             return sum(s.answered for s in self._sources), self._stages[self._answer].age.copy()
 
+    def ages(self) -> dict[str, tuple[Ages, Ages]]:
+        """Return copies of each stage's ages and of how long it took, for who counts them in classes of their own."""
+        with self._lock:
+            return {name: (held.age.copy(), held.spent.copy()) for name, held in self._stages.items()}
+
     def report(self, events: Sequence[str] = (), stopped: str = "") -> LedgerReport:
         """Return all of it as data that stays as it is."""
         with self._lock:

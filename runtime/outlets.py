@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
+from .frame import Frame
 from .handover import Finished, Handover, Stopped
 from .ledger import Ledger
 from .results import Result
@@ -12,11 +14,20 @@ from .sinks import Sink
 from .stages import Job
 
 
+@runtime_checkable
+class LaneSink(Protocol):
+    """Be a sink that asks which source a frame is of, and how old it is, on the clock of ``time.monotonic_ns``."""
+
+    def write_from(self, frame: Frame, result: Result, *, lane: int, born_ns: int) -> None:
+        """Take one, in place of ``write``."""
+
+
 class Outlet:
     """Hold what a sink has not taken yet. ``newest`` lets a slow one miss answers; else everybody waits for it."""
 
     def __init__(self, sink: Sink, name: str, *, newest: bool, depth: int) -> None:
         self.sink, self.name = sink, name
+        self._lane_sink = sink if isinstance(sink, LaneSink) else None
         self._jobs: Handover[Job] = Handover(depth)
         self._newest = newest
         self._busy_since_s: float | None = None
@@ -54,6 +65,12 @@ class Outlet:
             self.sink.close()
             self._busy_since_s = None
 
+    def _write(self, job: Job) -> None:
+        if self._lane_sink is not None:
+            self._lane_sink.write_from(job.frame, job.value, lane=job.lane, born_ns=job.born_ns)
+        else:
+            self.sink.write(job.frame, job.value)
+
     def _write_all(self, ledger: Ledger) -> None:
         while True:
             try:
@@ -61,7 +78,7 @@ class Outlet:
             except (Finished, Stopped):
                 return
             self._busy_since_s = began_s = time.monotonic()
-            self.sink.write(job.frame, job.value)
+            self._write(job)
             self._busy_since_s = None
             now_s = time.monotonic()
             ledger.passed(self.name, (time.monotonic_ns() - job.born_ns) / 1e6, (now_s - began_s) * 1e3)

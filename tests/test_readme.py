@@ -18,6 +18,7 @@ import pytest
 from edgevit.cli import VERBS, main, parser_of
 
 README = law.ROOT.joinpath("README.md").read_text(encoding="utf-8")
+PAGE = law.ROOT.joinpath("docs/page.md").read_text(encoding="utf-8")
 REALTIME = law.ROOT.joinpath("docs/realtime.md").read_text(encoding="utf-8")
 TRACKING = law.ROOT.joinpath("docs/tracking.md").read_text(encoding="utf-8")
 
@@ -138,6 +139,14 @@ def test_the_page_on_running_live_does_what_it_says(tmp_path: Path, monkeypatch:
     assert run(REALTIME, {"__name__": "realtime"}, name="docs/realtime.md") >= 4
 
 
+def test_the_page_on_the_page_does_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for needed in ("onnxruntime", "uvicorn", "PIL"):
+        pytest.importorskip(needed)
+    monkeypatch.chdir(tmp_path)
+    assert run(PAGE, {"__name__": "page"}, name="docs/page.md") == 1
+    assert not list(tmp_path.iterdir()), "nothing is recorded that was not asked for"
+
+
 def test_the_page_on_tracking_names_every_number_with_its_default() -> None:
     from dataclasses import asdict
 
@@ -155,7 +164,7 @@ _LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 
 
 @pytest.mark.parametrize(
-    "link", [*_LINK.findall(README), *(f"docs/{link}" for link in _LINK.findall(TRACKING + REALTIME))]
+    "link", [*_LINK.findall(README), *(f"docs/{link}" for link in _LINK.findall(TRACKING + REALTIME + PAGE))]
 )
 def test_a_link_to_a_file_leads_to_one(link: str) -> None:
     assert law.ROOT.joinpath(link).exists()

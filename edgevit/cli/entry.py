@@ -29,6 +29,7 @@ _LINES = {
     "predict": "run a bundle on pictures or a video",
     "track": "follow a target through a video",
     "run": "run a bundle live: cameras, streams, files; with a ledger of ages",
+    "serve": "answer for pictures over HTTP with a folder of bundles",
     "val": "measure a bundle's accuracy on a folder of pictures",
     "build": "build on the device what TensorRT needs there",
     "bench": "measure a bundle's speed and memory on this machine",

@@ -13,6 +13,7 @@ from ..errors import UsageError
 from ..registry import door
 from . import console
 from .bundles import find_bundle
+from .page import add_page_options, metrics_of, serving_of
 from .parsing import duration, latency, positive, whole
 from .pausing import pausing
 from .track import add_aims
@@ -29,7 +30,9 @@ Each OUTPUT is a video, a folder, a .jsonl or .csv file; --json prints one JSON 
   edgevit run levit_128s-onnx-fp32 'rtsp://camera/1?timeout=5s' answers.jsonl --max-latency 80ms
   edgevit run levit_256-onnx-fp32 0 --max-latency 80ms --fallback levit_128s-onnx-fp32
   edgevit run hit_nano 0 --box 312,146,106,96 --for 10m     a line a minute: pace, ages, clock, heat
-  edgevit run shvit_shapes clip.mp4 --own-pace              a file as if it were a camera"""
+  edgevit run shvit_shapes clip.mp4 --own-pace              a file as if it were a camera
+  edgevit run shvit_shapes 0 --serve 8080                   a page to watch it; see docs/page.md
+  edgevit run shvit_shapes 0 --metrics 9464                 http://127.0.0.1:9464/metrics for Prometheus"""
 
 _INTERRUPTED = 130
 
@@ -58,6 +61,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--own-pace", action="store_true", help="play a file at its own pace, as if it were a camera")
     add_aims(parser)
+    add_page_options(parser)
+    parser.set_defaults(task=None)
     parser.add_argument("--engine", metavar="E", help="another engine than the format's own")
     parser.add_argument("--threads", type=whole(1, 1024), metavar="N", help="threads of the engine")
     parser.add_argument("--precision", metavar="P", help="what the engine computes in (default: exact fp32)")
@@ -71,12 +76,20 @@ def run(args: argparse.Namespace) -> int:
     if others and args.max_latency is None:
         raise UsageError("--fallback answers while a limit is not kept, and there is none. Type: --max-latency 80ms")
     with ExitStack() as stack:
-        # The input first: a mistyped name should not cost the loading of a model.
+        # The input and the port first: a mistyped one should not cost the loading of a model.
+        serving = serving_of(args)
+        if serving is not None:
+            stack.callback(serving.close)
+        metrics = metrics_of(args)
+        if metrics is not None:
+            stack.callback(metrics.close)
         sources = door("edgevit.apps.run:opened")(args.source)
         for source in sources:
             stack.callback(source.close)
         session, *fallbacks = [
-            stack.enter_context(load(one, engine=args.engine, threads=args.threads, precision=args.precision))
+            stack.enter_context(
+                load(one, task=args.task, engine=args.engine, threads=args.threads, precision=args.precision)
+            )
             for one in (path, *others)
         ]
         engine = session.engine_description
@@ -90,6 +103,9 @@ def run(args: argparse.Namespace) -> int:
             seconds=args.seconds,
             aims=args.aims,
             own_pace=args.own_pace,
+            once=args.once,
+            serving=serving,
+            metrics=metrics,
             fallbacks=fallbacks,
             on_start=stack.enter_context(pausing()),
             on_result=(lambda result: console.answer(result.to_dict())) if args.json else _change_printer(),

@@ -11,6 +11,7 @@ from ..errors import UsageError
 from ..registry import door
 from . import console
 from .bundles import find_bundle
+from .page import add_page_options, refuse_page_options
 from .parsing import whole
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ Each OUTPUT is a video, a folder, a .jsonl or .csv file; --json prints one JSON 
   edgevit track gates.streams --box 312,146,106,96 --box 20,30,64,80     a box an input; edgevit run does the rest
   edgevit track match.mp4 --point 365,194                   a point on it; the box around it is guessed by colours
   edgevit track match.mp4 --show                            draw it or click on it, at any time; s: another, r: the
-                                                            first again, space: wait, q: end"""
+                                                            first again, space: wait, q: end
+  edgevit track 0 --serve 8080                              on a page, where boxes are drawn too; see docs/page.md"""
 
 _INTERRUPTED = 130
 _DEFAULT = "hit_nano"
@@ -38,6 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_aims(parser)
     parser.add_argument("--point", type=point_of, metavar="X,Y", help="a point on it; its box is guessed")
     parser.add_argument("--show", action="store_true", help="show it in a window; draw the box or click there")
+    add_page_options(parser)
     parser.add_argument("--limit", type=whole(1, 10**9), metavar="N", help="stop after N frames")
     parser.add_argument(
         "--on-error", choices=("stop", "skip"), default="stop", help="what to do with a frame that cannot be read"
@@ -88,8 +91,10 @@ def run(args: argparse.Namespace) -> int:
     """Follow the target to the end."""
     from .. import load
 
-    if args.input.lower().endswith(".streams") or len(args.aims) > 1:
+    listens = args.serve is not None or args.metrics is not None
+    if listens or args.input.lower().endswith(".streams") or len(args.aims) > 1:
         return _together(args)
+    refuse_page_options(args)
     path = find_bundle(args.bundle)
     with ExitStack() as stack:
         # The input first: a mistyped name should not cost the loading of a model.
@@ -117,15 +122,20 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _together(args: argparse.Namespace) -> int:
-    """Follow several targets, each in its own input or together: that is what ``run`` can."""
+    """Follow several targets, each in its own input or together, or on a page: that is what ``run`` can."""
     from . import run as live
 
+    if args.serve is not None and (args.show or args.point):
+        raise UsageError("With --serve, targets are shown on the page or by --box. Leave --show and --point out.")
     if args.show or args.point:
-        raise UsageError("--show and --point are for one target in one input. Type: --box x,y,w,h for each.")
+        what = "--show and --point are for one target in one input, without --metrics."
+        raise UsageError(f"{what} Type: --box x,y,w,h for each.")
+    if args.on_error != "stop":
+        raise UsageError("--on-error is for one target in one input, without --serve and --metrics. Leave it out.")
     parser = argparse.ArgumentParser()
     live.configure(parser)
     given = parser.parse_args([args.bundle, args.input, *args.outputs])
-    return live.run(argparse.Namespace(**{**vars(given), **vars(args)}))
+    return live.run(argparse.Namespace(**{**vars(given), **vars(args), "task": "track"}))
 
 
 def _json_line(done: int, total: int | None, tracks: Any) -> None:

@@ -4,8 +4,9 @@ Relative error is the worst of the box, both corner maps and the features (``max
 pair; its gate is on the median over the pairs, lifted by the model's own noise as a classifier's is. In fp16 it is
 lifted by as much more as a step of fp16 is larger than that noise, to 0.1 at the most: a map is a softmax, and what is
 an error of a hundredth in its scores is one in all its numbers. ``box_iou`` is the overlap of the file's box with the
-model's, and its gate a floor under the median: it says what matters. ``auc_loss`` is how much worse whole clips are
-followed. On UNTRAINED weights, whose boxes are chance, overlaps count in fp32 only; the rest is reported.
+model's, and its gate a floor under the median: it says what matters. ``auc_loss`` is how much worse clips are
+followed, in short legs (``drift.py``). On UNTRAINED weights, whose boxes are chance, overlaps count in fp32 only; the
+rest is reported.
 """
 
 from __future__ import annotations

@@ -1,16 +1,18 @@
-"""Follow whole clips with the model and with the files that were made of it, as an app does, and compare the tracks.
+"""Follow clips with the model and with the files that were made of it, as an app does, and compare the tracks.
 
 A pair shows one step. A tracker lives on its own answers: a pixel's difference moves the next square, and the score
 decides what is believed. Needs no torch itself; the model's engines are handed in.
 
-A film counts as far as the model itself follows: once it has lost its target, what it finds next is chance, and two
-files that differ in the last digit may differ there by all.
+A film is followed in legs of ten frames, each begun anew from the true box, as VOT's anchors do. Over a whole film one
+late moment of doubt decides a third of the figure, by chance: hit_nano and its fp16 file, whose boxes agree to 0.997,
+differed in AUC by 0.12 on three films and by 0.004 on ten others. Over 135 legs of all of them they differ by 0.0015,
+with a standard error of 0.001; an int8 file that truly is worse differs by 0.085.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from edgevit.progress import Progress, Step, silent
 from edgevit.runtime import TrackSession
 from edgevit.runtime.engines import Engine, Tensor
 from edgevit.runtime.frame import Frame
-from edgevit.runtime.track_score import overlap, score, together
+from edgevit.runtime.track_score import TrackScore, overlap, score, together
 from edgevit.runtime.track_truth import find_sequences
 from edgevit.scenes.clips import Clip
 from edgevit.scenes.shapes import split_seed
@@ -33,6 +35,8 @@ from .pairs import SIZE_HW, Box
 TRAINED, UNTRAINED = (("plain", "rivals", "hidden"), 100), (("plain",), 40)
 """The kinds of clips that are followed and their frames: random weights have nothing to lose, so a glance will do."""
 _MOST_SEQUENCES, _MOST_FRAMES = 3, 150
+LEG = 10
+"""Frames of a leg, with the one whose box is given."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +50,7 @@ class Film:
 
 @dataclass(frozen=True)
 class Drift:
-    """Hold the mean overlap of two tracks, and both trackers' AUC."""
+    """Hold the mean overlap of two tracks, and both trackers' AUC: means over legs."""
 
     iou: float
     auc_model: float
@@ -101,30 +105,35 @@ def compare(
     """Follow every film with both. A manifest says how its engines want their pictures; no engine is closed."""
     tell = progress or silent
     overlaps: list[float] = []
-    scores: tuple[list[float], list[float]] = ([], [])
+    scores: tuple[list[TrackScore], list[TrackScore]] = ([], [])
     for number, film in enumerate(shown):
-        tracks = [_followed(manifest, engines, film) for manifest, engines in (model, files)]
-        end = held(tracks[0], film.boxes_xywh)
-        overlaps += [overlap(one, other) for one, other in zip(*tracks, strict=True)][1:end]
-        for kept, track in zip(scores, tracks, strict=True):
-            kept.append(together([score(track[:end], film.boxes_xywh[:end])]).auc)
+        for leg in legs(film):
+            tracks = [_followed(manifest, engines, leg) for manifest, engines in (model, files)]
+            overlaps += [overlap(one, other) for one, other in zip(*tracks, strict=True)][1:]
+            for kept, track in zip(scores, tracks, strict=True):
+                kept.append(score(track, leg.boxes_xywh))
         tell(Step("follow clips", film.name, number + 1, len(shown)))
-    return Drift(float(np.mean(overlaps)), float(np.mean(scores[0])), float(np.mean(scores[1])))
+    by_model, by_file = (together(kept).auc for kept in scores)
+    return Drift(float(np.mean(overlaps)), by_model, by_file)
 
 
-def held(track: Sequence[Box], true: Sequence[Box | None]) -> int:
-    """Return how many frames of a film come before the track and the truth part; two at least."""
-    apart = (
-        n for n, (mine, theirs) in enumerate(zip(track, true, strict=True)) if theirs and not overlap(mine, theirs)
-    )
-    return max(2, next(apart, len(track)))
+def legs(film: Film) -> Iterator[Film]:
+    """Cut a film into short ones that begin where the target is seen; what is left of a frame alone is none."""
+    start = 0
+    while start < len(film.frames) - 1:
+        if film.boxes_xywh[start] is None:
+            start += 1
+            continue
+        part = slice(start, start + LEG)
+        yield replace(film, frames=film.frames[part], boxes_xywh=film.boxes_xywh[part])
+        start += LEG
 
 
 def _followed(manifest: Manifest, engines: Mapping[str, Engine], film: Film) -> list[Box]:
     bundle = Bundle(Path(manifest.model), manifest if manifest.trained else _credulous(manifest))
     with TrackSession(bundle, {name: Kept(engine) for name, engine in engines.items()}) as session:
         first = film.boxes_xywh[0]
-        assert first is not None  # clips and sequences begin with their target
+        assert first is not None  # a leg begins with its target
         x, y, w, h = first
         session.start(film.frames[0], (x, y, x + w, y + h))
         return [first, *(session(frame)[0].box_xywh for frame in film.frames[1:])]

@@ -176,6 +176,57 @@ def test_signals_end_a_run_in_order(number: int, code: int, bundle: str, tmp_pat
         assert sum(1 for _ in container.decode(video=0)) > 5
 
 
+def test_a_signal_pauses_a_run_and_another_lets_it_go_on(bundle: str, tmp_path: Path, capsys: Capture) -> None:
+    told, counts = tmp_path / "told.jsonl", []
+
+    def lines() -> int:
+        return told.read_text().count("\n") if told.exists() else 0
+
+    def more_than(count: int) -> int:
+        for _ in range(2000):
+            if lines() > count:
+                break
+            threading.Event().wait(0.01)
+        return lines()
+
+    def press() -> None:
+        more_than(5)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        threading.Event().wait(0.4)
+        counts.append(lines())
+        threading.Event().wait(0.4)
+        counts.append(lines())
+        os.kill(os.getpid(), signal.SIGUSR1)
+        counts.append(more_than(counts[-1]))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    code = main(["run", bundle, "synthetic://shapes?count=100000&fps=50", str(told), "--own-pace"])
+    thread.join()
+    assert code == 130
+    assert counts[0] == counts[1] < counts[2]
+    said = capsys.readouterr().err
+    assert said.index("s: paused") < said.index("s: resumed")
+    assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
+
+
+def test_a_faster_bundle_stands_by_and_the_ledger_counts_who_answered(
+    bundle: str, tracker: str, capsys: Capture
+) -> None:
+    words = ["run", bundle, "synthetic://shapes?count=6", "--fallback", bundle]
+    assert main([*words, "--max-latency", "60s", "--json"]) == 0
+    ledger = json.loads(capsys.readouterr().out.splitlines()[-1])["ledger"]
+    assert ledger["models"] == {"tiny-onnx-fp32": 6, "tiny-onnx-fp32 (2)": 0}
+    assert ledger["switches"] == []
+    assert main([*words, "--max-latency", "60s"]) == 0
+    assert "6 answers by tiny-onnx-fp32, 0 answers by tiny-onnx-fp32 (2)" in capsys.readouterr().out
+    assert main(words) == 2
+    assert "Type: --max-latency 80ms" in capsys.readouterr().err
+    assert main([*words[:3], "--fallback", tracker, "--max-latency", "1s"]) == 2
+    assert "it is made to track, not to classify" in capsys.readouterr().err
+
+
 def test_a_minute_says_when_the_machine_got_slower(monkeypatch: pytest.MonkeyPatch) -> None:
     now, clock = [0.0], [2000.0]
     monkeypatch.setattr("edgevit.runtime.sustained.time.monotonic", lambda: now[0])

@@ -26,6 +26,7 @@ from edgevit.exporters.trackers.reference import PairFeeds, TrackReference
 from edgevit.formats import FORMATS
 from edgevit.models import ModelDef, create_model
 from edgevit.pictures import write_picture
+from edgevit.runtime.frame import Frame
 from edgevit.runtime.tasks.track_crop import square_around
 from edgevit.scenes.clips import Clip
 
@@ -292,11 +293,16 @@ def test_noise_lifts_the_gate_of_fp16_by_the_size_of_its_steps() -> None:
     assert limits["fp16", 1e-3] == 0.1
 
 
-def test_a_film_counts_as_far_as_the_model_follows() -> None:
-    near, far = (0.0, 0.0, 10.0, 10.0), (50.0, 0.0, 10.0, 10.0)
-    assert drift.held([near] * 6, [near, near, None, near, near, near]) == 6
-    assert drift.held([near, near, far, near, far, far], [near, near, None, near, near, near]) == 4
-    assert drift.held([far] * 6, [near] * 6) == 2
+@given(st.lists(st.booleans(), min_size=0, max_size=45))
+def test_legs_begin_where_the_target_is_seen_and_leave_no_seen_stretch_out(seen: list[bool]) -> None:
+    frames = tuple(Frame(np.zeros((2, 2, 3), np.uint8), "rgb", n, n) for n in range(len(seen)))
+    film = drift.Film("film", frames, tuple((0.0, 0.0, 1.0, 1.0) if one else None for one in seen))
+    legs = [[frame.index for frame in leg.frames] for leg in drift.legs(film)]
+    assert all(leg == list(range(leg[0], leg[-1] + 1)) and 1 < len(leg) <= drift.LEG for leg in legs)
+    assert all(seen[leg[0]] for leg in legs)
+    walked = [n for leg in legs for n in leg]
+    assert walked == sorted(set(walked))
+    assert not any(seen[n] for n in range(len(seen) - 1) if n not in walked)
 
 
 def test_drift_is_nothing_where_both_are_the_same(small: ModelDef, sealed: Bundle) -> None:

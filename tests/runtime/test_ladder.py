@@ -25,6 +25,7 @@ from edgevit.runtime.deadline import Deadline
 from edgevit.runtime.ladder import Ladder, Switch
 from edgevit.runtime.pipeline import Pipeline
 from edgevit.runtime.plan import Plan
+from edgevit.runtime.steering import Steered
 from edgevit.spec import TensorSpec
 
 pytestmark = pytest.mark.timeout(60)
@@ -287,3 +288,19 @@ def test_a_run_swaps_trackers_by_itself() -> None:
     assert {track.id for tracks in seen for track in tracks} == {1}
     assert quick.ids == (1,)
     assert seen[-1][0].state == "tracking"
+
+
+def test_who_steers_a_tracker_steers_the_one_that_stands_in() -> None:
+    best, _ = blob_tracker.session()
+    quick, _ = blob_tracker.session()
+    (first, second) = red_box.frames(2)
+    steered = Steered(best)
+    steered.start(0, first, (40, 40, 64, 60))
+    quick.take_over(steered, 0)
+    assert steered.ids(0) == quick.ids == (1,)
+    steered.start(0, first, (42, 42, 66, 62))
+    assert [track.id for track in quick(second)] == [1, 2]
+    steered.stop(0, 1)
+    steered.take_over(quick, 0)
+    assert best.ids == (2,)
+    assert (steered.name, steered.stages()[0].name) == ("blob-onnx-fp32", "answer")

@@ -6,6 +6,7 @@ Nothing is said about time, but that a run ends: order, counts, and who was clos
 from __future__ import annotations
 
 import _thread
+import contextlib
 import itertools
 import threading
 import time
@@ -28,6 +29,7 @@ from edgevit.runtime.ledger import Ledger, SourceCount
 from edgevit.runtime.ledger_report import SOURCE_HEADS, STAGE_HEADS
 from edgevit.runtime.pipeline import Pipeline
 from edgevit.runtime.plan import Plan
+from edgevit.runtime.sinks import open_sink
 from edgevit.runtime.sources import freshest
 from edgevit.runtime.sources.freshest import Freshest
 
@@ -427,14 +429,31 @@ def test_percentiles_are_within_two_per_cent(times_ms: list[float], before: list
         assert got == pytest.approx(np.percentile(times_ms, percentile, method="inverted_cdf"), rel=0.02)
 
 
-def test_a_clock_that_jumps_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    jumps = itertools.count(0, 3600)
+@pytest.mark.parametrize("step_s", [3600, -3600])
+def test_a_clock_that_jumps_changes_neither_ages_nor_a_recording(
+    step_s: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system's clock is set by an hour at every look: a film keeps the times of its source's own clock."""
+    av: Any = pytest.importorskip("av")
+    jumps = itertools.count(10**6, step_s)
     monkeypatch.setattr(time, "time", lambda: float(next(jumps)))
     monkeypatch.setattr(time, "time_ns", lambda: next(jumps) * 10**9)
-    report = Pipeline(Waits(0), Paced(10, every_s=A)).run()
+    film, source = tmp_path / "film.mp4", Paced(10, every_s=10 * A)
+    captured_ns: list[int] = []
+    with contextlib.closing(open_sink(film)) as sink:
+        plan = Plan("every", max_latency_ms=50_000, max_fps=500)
+        pipeline = Pipeline(
+            Waits(0), source, [sink], plan=plan, on_result=lambda r: captured_ns.append(r.frame.captured_ns)
+        )
+        report = pipeline.run(seconds=30)
     assert report.age is not None
-    assert report.age.worst_ms < 60_000
-    assert report.seconds < 60
+    assert report.age.worst_ms < 30_000
+    assert report.seconds < 30
+    assert (report.answered, report.stopped) == (10, "")
+    with av.open(str(film)) as container:
+        shown_s = [float(picture.pts * picture.time_base) for picture in container.decode(video=0)]
+    since_s = [(ns - captured_ns[0]) / 1e9 for ns in captured_ns]
+    assert [shown - shown_s[0] for shown in shown_s] == pytest.approx(since_s, abs=0.002)
 
 
 # ---- sessions

@@ -20,6 +20,7 @@ def promised() -> set[str]:
     """Return the wheel's names of every module, device, page and weight in the tree."""
     files = {path.relative_to(ROOT).as_posix() for path in product_files()}
     files |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "devices").glob("*.toml")}
+    files |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "apps" / "viewer" / "static").iterdir()}
     weights = ROOT / "edgevit" / "weights"
     files |= {path.relative_to(ROOT).as_posix() for path in weights.rglob("*") if path.is_file() and _ships(path.parts)}
     return {installed_name(path) for path in files} | {"edgevit/py.typed"}

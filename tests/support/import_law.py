@@ -61,6 +61,7 @@ TORCH_FREE_EXPORTERS = (
     *(f"edgevit.exporters.trackers{n}" for n in _TRACKERS),
 )
 """What a device needs to prove a bundle again; here torch may not be imported, wherever the other exporters may."""
+_WEB = ("edgevit.apps.serve", "edgevit.apps.viewer", "edgevit.apps.web")
 _TFLITE = ("edgevit.exporters.litert", "edgevit.exporters.tflite_metadata")
 
 OWNERS: Mapping[str, tuple[str, ...]] = {
@@ -92,20 +93,27 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
     "tensorrt": ("edgevit.exporters.tensorrt", "edgevit.runtime.engines.tensorrt"),
     "cv2": (
         *("edgevit.decoders", "edgevit.runtime.sources.video_cv", "edgevit.runtime.track_rivals"),
-        "edgevit.runtime.sources.csi_cv",
+        *("edgevit.runtime.sources.csi_cv", "edgevit.runtime.sources.live_cv", "edgevit.runtime.sinks.window"),
         *("edgevit.apps.lettering", "edgevit.apps.window"),
     ),
     "PIL": ("edgevit.decoders", "edgevit.apps.lettering", "edgevit.runtime.engines.coreml"),
-    "av": ("edgevit.runtime.sources.video_av", "edgevit.runtime.sources.live_av", "edgevit.runtime.sinks.video"),
+    "av": (
+        *("edgevit.runtime.sources.video_av", "edgevit.runtime.sources.live_av", "edgevit.runtime.sinks.video"),
+        *("edgevit.runtime.sources.hardware_av", "edgevit.runtime.sources.listing"),
+    ),
     "rich": ("edgevit.cli", "edgevit.models.weights"),
     "supervision": ("edgevit.runtime.results",),
+    "starlette": _WEB,
+    "uvicorn": ("edgevit.apps.web.protocols", "edgevit.apps.web.running"),
+    "websockets": ("edgevit.apps.web.running",),
+    "prometheus_client": ("edgevit.apps.run_figures", "edgevit.apps.serve.figures", "edgevit.apps.web"),
 }
 """Foreign package -> the only files (and their parts) that may know it.
 numpy is everybody's, but for the face and the command line."""
 
 LAZY = ("onnxruntime", "ai_edge_litert", "tflite_runtime", "ai_edge_quantizer", "litert_torch", "openvino", "nncf",
         "coremltools", "executorch", "torchao", "sklearn", "tensorrt", "onnx", "onnxscript", "supervision",
-        "huggingface_hub")  # fmt: skip
+        "huggingface_hub", "starlette", "uvicorn", "websockets", "prometheus_client")  # fmt: skip
 """Imported inside functions only, so that the file of an absent engine can still be opened and say what is missing."""
 
 

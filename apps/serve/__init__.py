@@ -1,0 +1,1 @@
+"""Answer for pictures over HTTP: a folder of bundles, one engine each, described by an OpenAPI document."""
