@@ -52,7 +52,10 @@ class Film:
         """Give it its name, when the muxer has closed; OSError if the disk took less than it was given."""
         if not self.file.closed:
             size = os.fstat(self.file.fileno()).st_size
-            if self.boxes and _boxes(self.file.fileno(), size)[-1:] != [(b"moov", size)]:
+            if not size:  # a signal came before the first picture was in it
+                self.file.close()
+                self.partial.unlink()
+            elif self.boxes and _boxes(self.file.fileno(), size)[-1:] != [(b"moov", size)]:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self.file.close()
         if self.partial.exists():  # a signal may have come between the two

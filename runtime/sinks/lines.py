@@ -22,7 +22,7 @@ class LineFile:
         self._path = path
         self._file = -1
         self._closed = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # one who was interrupted in here may close
 
     def write(self, frame: Frame, text: str) -> None:
         """Append the text, which ends with a line's end; ``frame`` is what it was made of."""

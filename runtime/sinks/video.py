@@ -42,7 +42,7 @@ class VideoFile:
         self._stream: Any = None
         self._first_ns = 0
         self._last_tick = -1
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # one who was interrupted in here may close
 
     def write(self, frame: Frame, result: Result) -> None:
         if self._film is None and self._last_tick < 0:

@@ -25,6 +25,8 @@ from .video_av import pixels_of
 
 _TIMELESS = frozenset({"mpjpeg", "mjpeg", "image2pipe"})
 """Formats that carry no time: FFmpeg counts frames there and calls that one."""
+_BURSTS = frozenset({"hls"})
+"""Formats of long pieces: most pictures of one are old when it comes, however fast they are decoded."""
 _OWN_CLOCK_NS = 10 * SECOND_NS
 """A device whose times lie so little in our past counts on our clock, as V4L2 does."""
 
@@ -42,7 +44,8 @@ class AvFeed:
         self._container = container
         self._clock = StreamClock()
         self._catching_up = CatchingUp()
-        self._timeless = not _TIMELESS.isdisjoint(container.format.name.split(","))
+        formats = frozenset(container.format.name.split(","))
+        self._timeless, self._bursts = bool(formats & _TIMELESS), bool(formats & _BURSTS)
         self._stream = container.streams.video[0]
         self._stream.thread_type = "SLICE"
 
@@ -75,7 +78,7 @@ class AvFeed:
         return self._catching_up.left_out
 
     def _worth(self, packet: Any) -> bool:
-        if self._timeless or packet.dts is None:
+        if self._timeless or self._bursts or packet.dts is None:
             return True
         sent_ns = round(packet.dts * Fraction(packet.time_base) * SECOND_NS)
         return self._catching_up.worth(sent_ns, time.monotonic_ns(), key=packet.is_keyframe)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from edgevit import pictures
-from edgevit.errors import InputError, MissingDependencyError, UnsupportedError, UsageError
+from edgevit.errors import EnvironmentFault, InputError, MissingDependencyError, UnsupportedError, UsageError
 from edgevit.pictures import list_pictures, read_picture, write_picture
 
 U8 = npt.NDArray[np.uint8]
@@ -234,7 +234,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_remains(tmp_path: Path, m
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(UsageError, match="No space left on device"):
+    with pytest.raises(EnvironmentFault, match="No space left on device"):
         write_picture(path, corners()[::-1])
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["x.png"]
