@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pytest
 import small_nets
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgevit import proven
@@ -171,6 +171,7 @@ def test_the_store_goes_on_where_it_was(tmp_path: Path) -> None:
     assert {line.machine for line in read_lines(path)} == {"a Pi"}
 
 
+@settings(max_examples=12, deadline=None)  # every line is on the disk before the next one, which takes its time
 @given(cut=st.integers(1, 60))
 def test_what_a_killed_run_left_of_its_last_line_is_cut_off(cut: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("store") / "cells.jsonl"

@@ -126,6 +126,7 @@ print("sound")
 """
 
 
+@pytest.mark.slow
 def test_changing_the_number_of_threads_does_not_corrupt_the_heap(model: Path) -> None:
     """In a process of its own: what ExecuTorch does by itself there ends in an abort, not in an exception."""
     code = CHANGES.format(path=sys.path, model=str(model))
