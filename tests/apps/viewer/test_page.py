@@ -415,6 +415,7 @@ def deaf(port: int) -> socket.socket:
     return sock
 
 
+@pytest.mark.slow
 def test_viewers_that_never_read_hold_up_nobody_hold_little_and_are_let_go(tmp_path: Path) -> None:
     """The pictures are large enough that no buffer of the system takes more than one or two."""
     camera = Camera(NOISE, count=400)
