@@ -13,7 +13,7 @@ from .web.address import parse_address
 from .web.exposition import PATH, Exposition
 from .web.guard import Guard, Rules
 from .web.running import Listening, Running, check_packages
-from .web.tokens import choose_token
+from .web.tokens import choose_token, invitation
 
 _BODY_BYTES = 1024
 
@@ -66,4 +66,4 @@ class Metrics:
     def _where(self) -> str:
         shown = f", with the header 'Authorization: Bearer {self._token}' (shown this once)" if self._made else ""
         told = ", with EDGEVIT_TOKEN's token" if self._token and not self._made else ""
-        return f"The figures are at {self.address.url.rstrip('/')}{PATH}{shown}{told}."
+        return f"The figures are at {invitation(self.address, None).rstrip('/')}{PATH}{shown}{told}."

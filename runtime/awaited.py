@@ -59,8 +59,11 @@ class _Run:
     def take(self) -> Job:
         """Return an answer that is there; ``TimeoutError`` if none is, ``Finished`` if none will be."""
         self._wake.clear()  # before the look, so that what comes after it wakes
-        if self._answers is not None:
-            return self._answers.take(0)
+        try:
+            if self._answers is not None:
+                return self._answers.take(0)
+        except TimeoutError:
+            pass  # who was left behind at the end says no more that nothing will come
         if self._over.done():
             raise Finished
         raise TimeoutError

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from .deadline import Deadline
 from .frame import frame_of
 from .handover import Handover
 from .ledger import Ledger
+from .opened import let_go
 from .pacing import Pace
 from .stages import Job
 
@@ -68,6 +70,8 @@ class Intake:
                 raise
         finally:
             self._frames.finish(lane)
+            if self._ended[lane]:
+                let_go(source)  # a generator could not be closed while it was at work
 
     def next(self) -> list[Job]:
         """Take the next frame that is worth its answer, source after source in turn; the caller leads until ``led``."""
@@ -90,24 +94,21 @@ class Intake:
         """Read one source no longer; the others go on."""
         self._ended[lane] = True
         self._frames.finish(lane)
-        _close(self.sources[lane])
+        let_go(self.sources[lane])
 
     def stop(self) -> None:
         """Take in nothing more."""
+        self._ended = [True for _ in self.sources]
         self._frames.stop()
         self.close()
 
     def close(self) -> None:
-        """Close the sources, those that can be."""
-        for source in self.sources:
-            _close(source)
+        """Close the sources, those that can be; one that fails does not keep the others open."""
+        with ExitStack() as stack:
+            for source in reversed(self.sources):
+                stack.callback(let_go, source)
 
 
 def is_live(source: object) -> bool:
     """Tell whether frames come by themselves; what does not say so waits."""
     return bool(getattr(source, "live", False))
-
-
-def _close(source: Any) -> None:
-    if close := getattr(source, "close", None):
-        close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -84,5 +84,16 @@ def opened_frames(source: Frames) -> Iterator[Iterable[Frame | Pixels]]:
     try:
         yield opened
     finally:
-        if close := getattr(opened, "close", None):
-            close()
+        let_go(opened)
+
+
+def let_go(source: object) -> None:
+    """Close what can be closed. A generator that is at work on another thread is let go by that one."""
+    close = getattr(source, "close", None)
+    if close is None:
+        return
+    try:
+        close()
+    except ValueError as exc:
+        if not (isinstance(source, Generator) and "already executing" in str(exc)):
+            raise

@@ -64,7 +64,7 @@ class Session(Opened[Engine], Streams[Classification]):
     def __call__(self, picture: Frame | Any, *, color: str | None = None) -> Classification:
         """Answer for one frame, or for one array with its colour order: ``session(array, color="bgr")``.
 
-        Classifying is the only task so far, so its result is the type here; ``Result`` is what all tasks' have.
+        A tracker's bundle is opened as a ``TrackSession``.
         """
         frame = frame_of(picture, color)
         began = time.perf_counter_ns()
@@ -91,7 +91,7 @@ class Session(Opened[Engine], Streams[Classification]):
             return run_batch(self._open(), self._graph, batch)
 
     def stages(self) -> tuple[Stage, ...]:
-        """Split the answer for ``pipeline.py``, which gives each stage a thread."""
+        """Split the answer for ``pipeline.py``, where several frames are in different stages at a time."""
         return (
             Stage("preprocess", lambda job: self.prepare(job.frame)),
             Stage(

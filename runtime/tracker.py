@@ -58,6 +58,16 @@ class TrackSession(Opened[TrackNet], Streams[Tracks]):
         """Return who follows the targets of this lane now: another session may have taken them over."""
         return self if self._heir is None else self._heir._acting
 
+    @contextmanager
+    def _in_turn(self) -> Iterator[TrackSession]:
+        """Take the turn of who follows the targets of this lane now, and keep it from being handed on meanwhile."""
+        while True:
+            acting = self._acting
+            with acting._turn:
+                if acting._heir is None:
+                    yield acting
+                    return
+
     def lane(self, number: int) -> TrackSession:
         """Return the session for another source: the same engines, targets of its own. This one is number 0.
 
@@ -79,17 +89,15 @@ class TrackSession(Opened[TrackNet], Streams[Tracks]):
         self, picture: Frame | Any, box_xyxy: Sequence[float], id: int | None = None, *, color: str | None = None
     ) -> Track:
         """Follow what is in a box of this frame: left, top, right, bottom in pixels. An ``id`` in use is replaced."""
-        if self._heir is not None:
-            return self._acting.start(picture, box_xyxy, id, color=color)
         frame = frame_of(picture, color)
         box_xywh = _box_xywh(box_xyxy)
         began = time.perf_counter_ns()
-        with self._turn:
-            target = Target(self._open(), frame, box_xywh)
-            key = max(self._targets, default=0) + 1 if id is None else id
-            self._targets[key] = target
-            self._cuts.see(frame)
-        return self._track(key, Step(target.box_xywh, 1.0, "tracking"), frame, _since(began))
+        with self._in_turn() as acting:
+            target = Target(acting._open(), frame, box_xywh)
+            key = max(acting._targets, default=0) + 1 if id is None else id
+            acting._targets[key] = target
+            acting._cuts.see(frame)
+        return acting._track(key, Step(target.box_xywh, 1.0, "tracking"), frame, _since(began))
 
     def start_at(
         self, picture: Frame | Any, point_xy: tuple[float, float], id: int | None = None, *, color: str | None = None
@@ -101,8 +109,7 @@ class TrackSession(Opened[TrackNet], Streams[Tracks]):
 
     def start_next(self, place: Place) -> None:
         """Follow what is in this box of the next frame that comes; its answer there is that box."""
-        acting = self._acting
-        with acting._turn:
+        with self._in_turn() as acting:
             acting._waiting.append(place)
 
     def __call__(self, picture: Frame | Any, *, color: str | None = None) -> Tracks:
@@ -118,8 +125,7 @@ class TrackSession(Opened[TrackNet], Streams[Tracks]):
 
     def stop(self, id: int) -> None:
         """Follow this target no longer."""
-        acting = self._acting
-        with acting._turn:
+        with self._in_turn() as acting:
             if id not in acting._targets:
                 known = ", ".join(map(str, acting._targets)) or "none"
                 raise UsageError(f"No target has the id {id}; followed are: {known}.")
@@ -180,14 +186,14 @@ class TrackSession(Opened[TrackNet], Streams[Tracks]):
         if not isinstance(before, TrackSession):
             raise UsageError("A tracker can stand in for another tracker only.")
         old, mine = before.lane(lane), self.lane(lane)
-        with old._turn:
-            targets, waiting = dict(old._targets), old._waiting
-            cuts, old._waiting = copy.copy(old._cuts), []
-            old._heir, mine._heir = mine, None
-        with mine._turn:
+        if old is mine:
+            return
+        with old._turn, mine._turn:  # both, so that nobody tells either of them anything in between
             net, known = mine._open(), mine._targets
-            mine._targets, mine._waiting, mine._cuts = {}, waiting, cuts
-            for key, target in targets.items():
+            old._heir, mine._heir = mine, None
+            mine._targets, mine._waiting, mine._cuts = {}, old._waiting, copy.copy(old._cuts)
+            old._waiting = []
+            for key, target in old._targets.items():
                 again = known.get(key)
                 if again is not None and again.origin is target.origin:
                     again.resume(*target.seen)

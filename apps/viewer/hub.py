@@ -106,7 +106,7 @@ class Hub:
                 held.asking = [asked for asked in held.asking if asked[1] != take]
 
     def close(self) -> None:
-        """Encode nothing any more, and let the frames go."""
+        """Encode nothing any more."""
         with self._changed:
             self._closed = True
             self._changed.notify()

@@ -1,4 +1,4 @@
-"""Join hub, desk, board and log into one application: three files, the log, and a websocket a viewer.
+"""Join hub, desk, board and log into one application: four files, the log, and a websocket a viewer.
 
 The page itself is ``static/``: no build step, nothing from elsewhere, and all of it under ``default-src 'self'``.
 Starlette is imported when an application is made; ``edgevit/apps/web`` guards it and gives it an address.

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from edgevit.errors import InputError
 from edgevit.registry import unknown_name
@@ -20,6 +20,9 @@ NETWORK = ("transport", "hw", "timeout", "retries")
 DEVICE = ("size", "fps", "format", "hw", "timeout", "retries")
 TRANSPORTS = ("tcp", "udp", "http", "https")
 
+_LOGIN = re.compile(r"([a-z][a-z0-9+.-]*://)([^/?#]*)@", re.IGNORECASE)
+_QUERIED = re.compile(r"((?:passw(?:or)?d|pass|pwd|token|secret)=)[^&;#/]+", re.IGNORECASE)
+"""Some cameras want it behind the question mark, or in the path."""
 _SECONDS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0}
 
 
@@ -56,20 +59,20 @@ def split(uri: str, ours: Iterable[str], *, strict: bool) -> tuple[str, Wishes]:
 
 
 def shown(uri: str) -> str:
-    """Return the URI without its password, for ledgers, results and messages."""
-    try:
-        netloc = urlsplit(uri).netloc
-    except ValueError:
-        return uri
-    login, at, host = netloc.rpartition("@")
-    user, colon, _ = login.partition(":")
-    return uri.replace(netloc, f"{user}:…@{host}", 1) if at and colon else uri
+    """Return the URI without its password, for ledgers, results and messages, whatever else is wrong with it."""
+    return _QUERIED.sub(r"\1…", _LOGIN.sub(lambda found: f"{found[1]}{_user(found[2])}@", uri))
 
 
 def without_login(uri: str, words: str) -> str:
     """Return a foreign message from which the URI's user and password were taken."""
-    login = urlsplit(uri).netloc.rpartition("@")[0]
-    return words.replace(uri, shown(uri)).replace(login, "…") if login else words
+    found = _LOGIN.match(uri)
+    words = words.replace(uri, shown(uri))
+    return words.replace(found[2], "…") if found and found[2] else words
+
+
+def _user(login: str) -> str:
+    user, colon, _ = login.partition(":")
+    return f"{user}:…" if colon else user
 
 
 def _read(key: str, text: str) -> tuple[str, Any]:

@@ -191,6 +191,24 @@ def test_any_thread_s_fault_reaches_who_awaits(session: Session, where: str, mon
         asyncio.run(main())
 
 
+def test_who_awaits_hears_of_an_engine_that_hangs_when_the_run_ends(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, source = threading.Event(), Paced(5, live=False)
+    source.raises = InputError("the cable is out")
+    monkeypatch.setattr(session, "infer", lambda batch: gate.wait(60))
+
+    async def main() -> None:
+        async for _ in session.stream_async(source, policy="newest", plan=Plan(stall_s=0.2)):
+            pass
+
+    try:
+        with pytest.raises(InputError, match="the cable is out"):
+            asyncio.run(asyncio.wait_for(main(), 20))
+    finally:
+        gate.set()
+
+
 def test_a_plan_goes_with_the_coroutine(session: Session) -> None:
     async def main() -> int:
         return len([r async for r in session.stream_async(Paced(100, live=False), plan=Plan(limit=7))])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -257,6 +258,41 @@ def test_what_was_stopped_or_started_meanwhile_is_so_after_the_swap() -> None:
     best.take_over(quick, 0)
     assert best.ids == (2,)
     assert [track.id for track in best(first)] == [2, 3]
+
+
+@pytest.mark.parametrize("order", ["start", "start_next", "stop"])
+def test_an_order_that_comes_in_the_middle_of_a_swap_is_not_lost(order: str) -> None:
+    best, _ = blob_tracker.session()
+    quick, _ = blob_tracker.session()
+    (first, second) = red_box.frames(2)
+    best.start(first, (40, 40, 64, 60), id=1)
+
+    class Overtaken:
+        """Be the turn of the first session, for which whoever wants it waits until the second has taken over."""
+
+        def __init__(self) -> None:
+            self._turn, self._swapped = threading.Lock(), False
+
+        def __enter__(self) -> None:
+            if not self._swapped:
+                self._swapped = True
+                quick.take_over(best, 0)
+            self._turn.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            self._turn.release()
+
+    best._turn = Overtaken()  # type: ignore[assignment]
+    if order == "start":
+        assert best.start(first, (42, 42, 66, 62)).id == 2
+    elif order == "start_next":
+        best.start_next((42, 42, 66, 62))
+    else:
+        best.stop(1)
+    expected = [] if order == "stop" else [1, 2]
+    assert [track.id for track in quick(second)] == expected
+    best.take_over(quick, 0)
+    assert list(best.ids) == expected
 
 
 def test_a_run_swaps_trackers_by_itself() -> None:

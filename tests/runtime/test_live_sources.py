@@ -276,6 +276,16 @@ def test_shown_hides_the_password_alone() -> None:
     assert shown("rtsp://me:secret@cam:554/1?a=@b:c") == "rtsp://me:…@cam:554/1?a=@b:c"
     assert shown("rtsp://me@cam/1") == "rtsp://me@cam/1"
     assert shown("http://cam/a:b@c") == "http://cam/a:b@c"
+    assert shown("rtsp://cam:554/x@y:z") == "rtsp://cam:554/x@y:z"
+    assert shown("http://cam/v.cgi?user=me&pwd=secret&channel=1") == "http://cam/v.cgi?user=me&pwd=…&channel=1"
+    assert shown("rtsp://cam/user=me_password=secret_channel=1") == "rtsp://cam/user=me_password=…"
+
+
+def test_an_address_that_is_none_is_told_without_its_password() -> None:
+    with pytest.raises(InputError, match="cannot be opened") as caught:
+        open_source("rtsp://me:secret@[::1/x?token=hush")
+    assert "secret" not in str(caught.value)
+    assert "hush" not in str(caught.value)
 
 
 def test_a_list_opens_all_that_it_names(tmp_path: Path) -> None:

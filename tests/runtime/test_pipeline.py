@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -307,6 +308,58 @@ def test_a_source_that_hangs_does_not_hold_up_the_end() -> None:
     assert sink.closed == 1
     assert report.answered == len(sink.indices)
     source.blocks.set()
+
+
+def test_a_generator_that_is_in_the_middle_of_a_frame_can_be_stopped() -> None:
+    gate, left = threading.Event(), threading.Event()
+
+    def camera() -> Iterator[Frame]:
+        try:
+            for index in itertools.count():
+                yield Frame(PIXELS, "rgb", index, index)
+                if index == 2:
+                    gate.wait(60)
+        finally:
+            left.set()
+
+    pictures = camera()
+    report = Pipeline(Waits(0), pictures).run(seconds=0.2)
+    assert report.answered == 3
+    gate.set()
+    del pictures
+    assert left.wait(10)
+
+
+class Touchy(Paced):
+    """Raise where it is closed, or where it is read after that."""
+
+    def __init__(self, count: int, *, at: str) -> None:
+        super().__init__(count, every_s=A)
+        self._at = at
+
+    def __iter__(self) -> Iterator[Frame]:
+        yield from super().__iter__()
+        if self._at == "read" and self.closed.is_set():
+            raise ValueError("I/O operation on closed file")
+
+    def close(self) -> None:
+        super().close()
+        if self._at == "close":
+            raise OSError("the device is gone")
+
+
+def test_what_a_source_says_that_was_stopped_under_its_reader_is_no_fault() -> None:
+    source, sink = Touchy(100_000, at="read"), Kept()
+    report = Pipeline(Waits(0), source, [sink]).run(seconds=0.1)
+    assert report.stopped == "the 0.1 s are over"
+    assert report.answered == len(sink.indices) > 0
+
+
+def test_a_source_that_cannot_be_closed_keeps_no_other_open() -> None:
+    sources = [Touchy(100_000, at="close"), Paced(100_000, every_s=A), Touchy(100_000, at="close")]
+    with pytest.raises(OSError, match="the device is gone"):
+        Pipeline(Waits(0), sources).run(seconds=0.1)
+    assert all(source.closed.is_set() for source in sources)
 
 
 def test_an_engine_that_hangs_is_left_behind_and_named() -> None:

@@ -196,6 +196,7 @@ def test_who_wants_the_newest_leaves_out_what_piled_up() -> None:
     assert age_ns < 1_000_000_000
 
 
+@pytest.mark.slow
 def test_a_run_that_is_slow_to_decode_stays_young_and_counts_what_it_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Decoding takes twice the time that the camera leaves for it."""
     decoded = live_av._sound

@@ -57,6 +57,8 @@ def corners(index: int) -> tuple[float, ...]:
         ('{"do": "pause", "on": 1}', '"on" of "pause" must be true or false'),
         ('{"do": "pause", "on": true, "now": 1}', '"pause" has no "now"'),
         ('{"do": "pause", "on": true, "ask": "x"}', '"ask" must be a whole number'),
+        ('{"do": "clock", "t": NaN}', '"t" of "clock" must be a number'),
+        ('{"do": "clock", "t": 1' + "0" * 400 + "}", '"t" of "clock" must be a number'),
         ('{"do": "start", "lane": 0, "number": 1, "place": [1, 2, 3]}', '"place" of "start" must be two or four'),
         ('{"do": "start", "lane": 0, "number": 1, "place": [1, NaN]}', '"place" of "start" must be'),
         ('{"do": "watch", "lanes": "all"}', '"lanes" of "watch" must be'),
