@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -50,6 +51,8 @@ _BROKEN_PIPE = 141  # 128 + SIGPIPE, as a shell reports it
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code. No exception leaves it."""
     words = list(sys.argv[1:] if argv is None else argv)
+    # Pillow's word on large pictures names a line of its own; our limit has a sentence (edgevit/decoders.py).
+    warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
     try:
         with ending_in_order():
             code = _run(words)
@@ -94,9 +97,20 @@ def _run(words: list[str]) -> int:
         Parser(prog="edgevit").error(f"the option {name} stands before the verb; a verb comes first")
     verb = VERBS.load(name)
     args = parser_of(name, verb).parse_args(rest)
-    with console.answering(machine=args.json):
+    with console.answering(machine=args.json, lines=_to_stdout(args)):
         code: int = verb.run(args)
     return code
+
+
+def _to_stdout(args: argparse.Namespace) -> bool:
+    """Tell whether an output is stdout. Where ``--json`` writes the same lines there already, it is taken out."""
+    outputs = getattr(args, "outputs", ())
+    found = "-" in (*outputs, getattr(args, "save", None))
+    if found and args.json:
+        args.outputs = [output for output in outputs if output != "-"]
+        if getattr(args, "save", None) == "-":
+            args.save = None
+    return found
 
 
 def parser_of(name: str, verb: ModuleType) -> Parser:
