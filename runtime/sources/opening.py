@@ -82,6 +82,8 @@ def open_sources(uri: str | os.PathLike[str], *, on_error: str = "stop") -> tupl
     opened: list[Source] = []
     try:
         for place in places:
+            if place.lower().endswith(STREAMS):
+                raise UsageError(f"The list {path} names a list, {place}. Write what that one lists into it.")
             opened.append(open_source(place, on_error=on_error))
     except BaseException:
         for source in opened:
