@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+from edgevit.errors import UsageError
 
 from .deadline import Deadline
 from .frame import frame_of
 from .handover import Handover
 from .ledger import Ledger
 from .pacing import Pace
+from .sources import let_go
 from .stages import Job
 
 _GATHER_S = 0.002
@@ -90,7 +94,7 @@ class Intake:
         """Read one source no longer; the others go on."""
         self._ended[lane] = True
         self._frames.finish(lane)
-        _close(self.sources[lane])
+        let_go(self.sources[lane])
 
     def stop(self) -> None:
         """Take in nothing more."""
@@ -100,7 +104,7 @@ class Intake:
     def close(self) -> None:
         """Close the sources, those that can be."""
         for source in self.sources:
-            _close(source)
+            let_go(source)
 
 
 def is_live(source: object) -> bool:
@@ -108,6 +112,8 @@ def is_live(source: object) -> bool:
     return bool(getattr(source, "live", False))
 
 
-def _close(source: Any) -> None:
-    if close := getattr(source, "close", None):
-        close()
+def refuse_names(things: Iterable[object], opener: str) -> None:
+    """Raise if one is a name: a pipeline takes what is open, and closes it."""
+    for thing in things:
+        if isinstance(thing, (str, int, os.PathLike)):
+            raise UsageError(f"A pipeline takes what is open, not {thing!r}. Type: {opener}({thing!r})")

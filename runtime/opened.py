@@ -14,9 +14,9 @@ from edgevit.errors import EngineError
 from edgevit.manifest import Manifest
 
 from .frame import Frame, Pixels
-from .sources import Source, open_source
+from .sources import Source, let_go, open_source
 
-Frames = Source | Iterable[Frame | Pixels] | str | Path
+Frames = Source | Iterable[Frame | Pixels] | str | Path | int
 
 
 class Closable(Protocol):
@@ -80,9 +80,8 @@ class Opened(Generic[Held]):
 @contextmanager
 def opened_frames(source: Frames) -> Iterator[Iterable[Frame | Pixels]]:
     """Open a URI, or take what yields frames as it is; what can be closed is closed at the end."""
-    opened = open_source(str(source)) if isinstance(source, (str, Path)) else source
+    opened = open_source(source) if isinstance(source, (str, int, Path)) else source
     try:
         yield opened
     finally:
-        if close := getattr(opened, "close", None):
-            close()
+        let_go(opened)
