@@ -66,4 +66,4 @@ class Metrics:
     def _where(self) -> str:
         shown = f", with the header 'Authorization: Bearer {self._token}' (shown this once)" if self._made else ""
         told = ", with EDGEVIT_TOKEN's token" if self._token and not self._made else ""
-        return f"The figures are at {self.address.url.rstrip('/')}{PATH}{shown}{told}."
+        return f"The figures are at {self.address.shown_url.rstrip('/')}{PATH}{shown}{told}."

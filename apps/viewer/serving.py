@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edgevit.runtime.pipeline import Pipeline
 
-from ..web.address import here, parse_address
+from ..web.address import parse_address
 from ..web.guard import Guard, Rules
 from ..web.running import Listening, Running
 from ..web.tokens import choose_token
@@ -63,9 +63,7 @@ class Serving:
 
     def _where(self) -> str:
         """Say what to open; a token that somebody set is not repeated."""
-        url = self.address.url
-        if self.address.everywhere and (own := here()) is not None:
-            url = f"http://{own}:{self.address.port}/"
+        url = self.address.shown_url
         if self._token is None:
             return f"The page is at {url} (this machine alone; --serve 0.0.0.0:{self.address.port} for others)."
         if self._made:

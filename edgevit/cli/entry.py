@@ -7,6 +7,7 @@ SIGTERM (129 by SIGHUP).
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import warnings
@@ -78,7 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report(fault, _ENVIRONMENT, "There is not enough memory for this. Close other programs.", words)
     except OSError as fault:
         where = f"{fault.filename}: " if fault.filename else ""
-        return _report(fault, _ENVIRONMENT, f"{where}{fault.strerror or fault}. Check the path and your rights.", words)
+        advice = "Make room there" if fault.errno in (errno.ENOSPC, errno.EDQUOT) else "Check the path and your rights"
+        return _report(fault, _ENVIRONMENT, f"{where}{fault.strerror or fault}. {advice}.", words)
     except Exception as fault:
         return _report_bug(fault, words)
 
@@ -153,7 +155,10 @@ def _report(fault: BaseException, code: int, sentence: str, words: Sequence[str]
         traceback.print_exception(fault, file=sys.stderr)
     print(f"edgevit: {sentence}", file=sys.stderr)
     if "--json" in words and words[0] not in _STREAMING:
-        console.answer({"error": type(fault).__name__, "message": sentence, "exit_code": code})
+        try:
+            console.answer({"error": type(fault).__name__, "message": sentence, "exit_code": code})
+        except OSError:  # stdout is what failed
+            _forget_stdout()
     return code
 
 

@@ -114,7 +114,8 @@ def test_there_is_one_path_and_a_guard_before_it(bundle: Path) -> None:
     assert found == [200, 404, 405, 421, 413]
 
 
-def test_other_machines_show_a_token(bundle: Path) -> None:
+def test_other_machines_show_a_token(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgevit.apps.web.address.here", lambda: "10.1.2.3")
     said: list[str] = []
     metrics = Metrics("0.0.0.0:0", say=said.append)
     statuses: list[int] = []
@@ -129,6 +130,7 @@ def test_other_machines_show_a_token(bundle: Path) -> None:
     with edgevit.load(bundle) as session:
         run(session, "synthetic://shapes?count=1", metrics=metrics, on_result=on_result)
     assert statuses == [401, 200]
+    assert said[0].startswith(f"The figures are at http://10.1.2.3:{metrics.address.port}/metrics, with the header")
 
 
 def test_the_port_is_given_back_when_the_run_is_over(bundle: Path) -> None:
