@@ -44,7 +44,8 @@ def _named(word: str, sources: Sequence[str]) -> int:
         if len(found) == 1:
             return found[0]
     several = "several sources have" if found else "no source has"
-    raise UsageError(f"A box is for '{word}', and {several} that in their name; they are {', '.join(sources)}.")
+    asked = "Type a box for each source in their order: --box x,y,w,h" if found else "Type: --box NAME=x,y,w,h"
+    raise UsageError(f"A box is for '{word}', and {several} that in their name; they are {', '.join(sources)}. {asked}")
 
 
 def _corners(box_xywh: Box) -> Box:

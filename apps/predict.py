@@ -17,7 +17,7 @@ from edgevit.errors import UsageError
 from edgevit.runtime import load
 from edgevit.runtime.frame import Frame
 from edgevit.runtime.results import Result
-from edgevit.runtime.sinks import Fan, Sink, open_sink
+from edgevit.runtime.sinks import Fan, Sink, open_sink, refuse_twice
 from edgevit.runtime.sources import Source, freshest, open_source
 
 Model = Callable[[Frame], Result]
@@ -119,6 +119,7 @@ def _answers(session: Model, source: Source, plan: _Plan) -> Iterator[Result]:
 
 def _open_sinks(stack: ExitStack, save: Any, json: str | os.PathLike[str] | None) -> list[Sink]:
     places = [] if save is None else [save] if isinstance(save, (str, os.PathLike)) else list(save)
+    refuse_twice([*places, *([json] if json is not None else [])])
     sinks = []
     for place, kind in [*((p, None) for p in places), *([(json, "jsonl")] if json is not None else [])]:
         sinks.append(open_sink(place, kind=kind))

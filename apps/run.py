@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from edgevit.errors import InputError, UsageError
@@ -13,7 +14,8 @@ from edgevit.runtime.ledger import name_of
 from edgevit.runtime.ledger_report import LedgerReport
 from edgevit.runtime.pipeline import Pipeline
 from edgevit.runtime.plan import Plan
-from edgevit.runtime.sinks import Sink, open_sink
+from edgevit.runtime.sinks import Sink, open_sink, refuse_twice
+from edgevit.runtime.sinks.opening import kind_of
 from edgevit.runtime.sources import Source, open_sources
 from edgevit.runtime.sources.looped import Looped
 from edgevit.runtime.sources.paced import Paced
@@ -34,7 +36,7 @@ def run(
     session: Any,
     source: str | os.PathLike[str] | Source | Sequence[Source],
     *,
-    save: Iterable[str | os.PathLike[str]] = (),
+    save: Sequence[str | os.PathLike[str]] = (),
     plan: Plan | None = None,
     seconds: float | None = None,
     aims: Sequence[Aim] = (),
@@ -66,10 +68,12 @@ def run(
         sources = tuple(_played(one, own_pace=own_pace, page=serving is not None, once=once) for one in sources)
         model = model_of(session, aims, sources, steered=serving is not None)
         page = None if serving is None else _page(session, model, sources, serving)
+        _refuse_mixed_films(save, len(sources))
         sinks: list[Sink] = []
         if page is not None:
             stack.callback(page.hub.close)
             sinks += page.sinks
+        refuse_twice(save)
         for place in save:
             sinks.append(open_sink(place))
             stack.callback(sinks[-1].close)
@@ -127,6 +131,18 @@ def _played(source: Source, *, own_pace: bool, page: bool, once: bool) -> Source
     if source.live or not (own_pace or page):
         return source
     return Looped(source, once=once) if page else Paced(source)
+
+
+def _refuse_mixed_films(save: Sequence[str | os.PathLike[str]], sources: int) -> None:
+    """Raise if a video were to show several sources, a frame of each by turns."""
+    for given in save:
+        place = os.fspath(given)
+        if sources > 1 and kind_of(place) == "video":
+            folder = Path(place).with_suffix("")
+            raise UsageError(
+                f"{place} is one video, and there are {sources} sources, whose frames would take turns in it. Name a "
+                f"folder, such as {folder}/, or record a video of each on the page: --serve 8080"
+            )
 
 
 def _page(session: Any, model: Model, sources: Sequence[Source], serving: Serving) -> Page:

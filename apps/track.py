@@ -6,7 +6,7 @@ import itertools
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from edgevit.bundle import Bundle
 from edgevit.errors import InputError, UsageError
 from edgevit.runtime import Frame, Tracks, TrackSession, load
 from edgevit.runtime.pointing import box_at
-from edgevit.runtime.sinks import Fan, Sink, open_sink
+from edgevit.runtime.sinks import Fan, Sink, open_sink, refuse_twice
 from edgevit.runtime.sources import Source, freshest, open_source
 from edgevit.runtime.track_clips import box_in_name
 
@@ -70,7 +70,7 @@ def track(
     *,
     box_xywh: Box | None = None,
     point_xy: Point | None = None,
-    save: Iterable[str | os.PathLike[str]] = (),
+    save: Sequence[str | os.PathLike[str]] = (),
     screen: Screen | None = None,
     on_error: str = "stop",
     limit: int | None = None,
@@ -92,6 +92,7 @@ def track(
         own = isinstance(model, TrackSession)
         session = model if isinstance(model, TrackSession) else stack.enter_context(load(model, task="track"))
         sinks: list[Sink] = []
+        refuse_twice(save)
         for place in save:
             sinks.append(open_sink(place))
             stack.callback(sinks[-1].close)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any
+
+from edgevit.errors import UsageError
 
 from .deadline import Deadline
 from .frame import frame_of
 from .handover import Handover
 from .ledger import Ledger
-from .opened import let_go
 from .pacing import Pace
+from .sources import let_go
 from .stages import Job
 
 _GATHER_S = 0.002
@@ -112,3 +115,10 @@ class Intake:
 def is_live(source: object) -> bool:
     """Tell whether frames come by themselves; what does not say so waits."""
     return bool(getattr(source, "live", False))
+
+
+def refuse_names(things: Iterable[object], opener: str) -> None:
+    """Raise if one is a name: a pipeline takes what is open, and closes it."""
+    for thing in things:
+        if isinstance(thing, (str, int, os.PathLike)):
+            raise UsageError(f"A pipeline takes what is open, not {thing!r}. Type: {opener}({thing!r})")

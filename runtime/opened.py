@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -14,9 +14,9 @@ from edgevit.errors import EngineError
 from edgevit.manifest import Manifest
 
 from .frame import Frame, Pixels
-from .sources import Source, open_source
+from .sources import Source, let_go, open_source
 
-Frames = Source | Iterable[Frame | Pixels] | str | Path
+Frames = Source | Iterable[Frame | Pixels] | str | Path | int
 
 
 class Closable(Protocol):
@@ -80,20 +80,8 @@ class Opened(Generic[Held]):
 @contextmanager
 def opened_frames(source: Frames) -> Iterator[Iterable[Frame | Pixels]]:
     """Open a URI, or take what yields frames as it is; what can be closed is closed at the end."""
-    opened = open_source(str(source)) if isinstance(source, (str, Path)) else source
+    opened = open_source(source) if isinstance(source, (str, int, Path)) else source
     try:
         yield opened
     finally:
         let_go(opened)
-
-
-def let_go(source: object) -> None:
-    """Close what can be closed. A generator that is at work on another thread is let go by that one."""
-    close = getattr(source, "close", None)
-    if close is None:
-        return
-    try:
-        close()
-    except ValueError as exc:
-        if not (isinstance(source, Generator) and "already executing" in str(exc)):
-            raise

@@ -23,7 +23,7 @@ from .crew import Crew
 from .deadline import Deadline
 from .frame import Frame, Pixels
 from .handover import Finished, Handover
-from .intake import Intake, is_live
+from .intake import Intake, is_live, refuse_names
 from .ladder import Ladder, Switch
 from .ledger import Ledger, counted
 from .ledger_report import LedgerReport
@@ -68,6 +68,7 @@ class Pipeline:
     ) -> None:
         self._plan = plan or Plan()
         feeds: tuple[Any, ...] = tuple(sources) if isinstance(sources, (list, tuple)) else (sources,)
+        refuse_names(feeds, "open_source")
         live = any(map(is_live, feeds))
         self.policy = self._plan.policy_for(live=live)
         self._hurry = live and self.policy == "newest"
@@ -81,6 +82,7 @@ class Pipeline:
         rungs = rungs_of(model, fallbacks, hurried=latency_ms is not None)
         names = [stage.name for stage in rungs[0].stages]
         all_sinks = [*sinks, *([Call(on_result)] if on_result else [])]
+        refuse_names(all_sinks, "open_sink")
         self._outlets = [
             Outlet(sink, name, newest=self._hurry, depth=_WAITING_SINK if self._hurry else _WAITING)
             for sink, name in zip(all_sinks, alone([sink.place for sink in all_sinks]), strict=True)

@@ -126,7 +126,7 @@ def open_shelf(
             try:
                 shelf.served[key] = _open(key, path, depth, engine=engine, threads=threads, precision=precision)
             except (EdgevitError, OSError) as exc:
-                shelf.refused[key] = str(exc).replace(f"{path.parent}/", "")
+                shelf.refused[key] = str(exc).replace(f"{path.parent}/", "").removeprefix(f"{path.name}: ")
             else:
                 if opened is not None:
                     opened(shelf.served[key])

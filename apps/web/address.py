@@ -39,6 +39,12 @@ class Address:
         host = LOOPBACK if self.everywhere else self.host
         return f"http://{Address(host, self.port)}/"
 
+    @property
+    def shown_url(self) -> str:
+        """Return what others type, where others are let in; else what is typed on this machine."""
+        own = here() if self.everywhere else None
+        return self.url if own is None else f"http://{own}:{self.port}/"
+
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 

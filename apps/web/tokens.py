@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from edgevit.errors import UsageError
 
-from .address import Address, here
+from .address import Address
 
 VARIABLE = "EDGEVIT_TOKEN"
 LEAST_LENGTH = 16
@@ -58,8 +58,7 @@ def _digest(words: str | bytes) -> bytes:
 
 def invitation(address: Address, token: str | None) -> str:
     """Return the URL to show once: with the token, and where the server listens everywhere, as others type it."""
-    place = Address(here() or address.host, address.port) if address.everywhere else address
-    return place.url + (f"?token={quote(token, safe='')}" if token else "")
+    return address.shown_url + (f"?token={quote(token, safe='')}" if token else "")
 
 
 class Keys:

@@ -22,15 +22,21 @@ def find_bundle(word: str) -> Path:
             "and give the folder that it makes."
         )
     around = path.parent if path.parent.is_dir() else Path()
-    near = unknown_name("bundle", word, (str(p) for p in bundles_in(around)), ask="edgevit export MODEL --format onnx")
-    raise BundleError(str(near))
+    known = [*map(str, bundles_in(around)), *_shipped_names()]
+    raise BundleError(str(unknown_name("bundle", word, known, ask="edgevit export MODEL --format onnx")))
 
 
 def shipped_bundle(name: str) -> Path | None:
     """Return the sealed bundle that ships with a model, if there is one."""
-    from ..weights import bundle_path, shipped
+    from ..weights import bundle_path
 
-    return bundle_path(name) if name in shipped() else None
+    return bundle_path(name) if name in _shipped_names() else None
+
+
+def _shipped_names() -> list[str]:
+    from ..weights import shipped
+
+    return list(shipped())
 
 
 def bundles_in(folder: Path) -> list[Path]:

@@ -22,16 +22,24 @@ from ..progress import Progress, Step
 @dataclass
 class _Machine:
     stream: TextIO | None = None
+    lines: bool = False
 
 
 _machine = _Machine()
 
 
 @contextlib.contextmanager
-def answering(*, machine: bool) -> Iterator[None]:
-    """Keep stdout for the answer. With ``machine``, all prints and all native output go to stderr meanwhile."""
+def answering(*, machine: bool, lines: bool = False) -> Iterator[None]:
+    """Keep stdout for the answer. With ``machine``, all prints and all native output go to stderr meanwhile.
+
+    With ``lines`` an output of its own writes to stdout, and what is said for people goes to stderr.
+    """
     if not machine:
-        yield
+        _machine.lines = lines
+        try:
+            yield
+        finally:
+            _machine.lines = False
         return
     sys.stdout.flush()
     stdout, fd = sys.stdout, _descriptor(sys.stdout)
@@ -88,7 +96,12 @@ def machine_stream() -> TextIO:
 
 def say(text: str = "") -> None:
     """Print a line of the answer."""
-    print(text)
+    print(text, file=_shown())
+
+
+def _shown() -> TextIO:
+    """Return where people read."""
+    return sys.stderr if _machine.lines else sys.stdout
 
 
 def note(text: str) -> None:
@@ -104,7 +117,7 @@ def fancy(stream: TextIO) -> bool:
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right: str = "") -> None:
     """Print rows in columns. ``right`` has an ``r`` for each column that is aligned to the right, as in ``-rr-``."""
-    if fancy(sys.stdout):
+    if fancy(_shown()):
         _rich_table(headers, rows, right)
         return
     widths = [max(len(str(row[n])) for row in [headers, *rows]) for n in range(len(headers))]
@@ -113,7 +126,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right: str =
             f"{c:>{w}}" if _is_right(right, n) else f"{c:<{w}}"
             for n, (c, w) in enumerate(zip(row, widths, strict=True))
         )
-        print("  ".join(cells).rstrip())
+        print("  ".join(cells).rstrip(), file=_shown())
 
 
 def _is_right(right: str, column: int) -> bool:
@@ -132,7 +145,7 @@ def _rich_table(headers: Sequence[str], rows: Sequence[Sequence[str]], right: st
         shown.add_column(header, justify="right" if number else "left", overflow="fold", no_wrap=number)
     for row in rows:
         shown.add_row(*(Text(cell) for cell in row))  # Text: a label such as "[b]" is no markup
-    Console(file=sys.stdout).print(shown)
+    Console(file=_shown()).print(shown)
 
 
 def facts(pairs: Sequence[tuple[str, str]]) -> None:

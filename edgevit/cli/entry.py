@@ -7,8 +7,10 @@ SIGTERM (129 by SIGHUP).
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -50,6 +52,8 @@ _BROKEN_PIPE = 141  # 128 + SIGPIPE, as a shell reports it
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code. No exception leaves it."""
     words = list(sys.argv[1:] if argv is None else argv)
+    # Pillow's word on large pictures names a line of its own; our limit has a sentence (edgevit/decoders.py).
+    warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
     try:
         with ending_in_order():
             code = _run(words)
@@ -75,7 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report(fault, _ENVIRONMENT, "There is not enough memory for this. Close other programs.", words)
     except OSError as fault:
         where = f"{fault.filename}: " if fault.filename else ""
-        return _report(fault, _ENVIRONMENT, f"{where}{fault.strerror or fault}. Check the path and your rights.", words)
+        advice = "Make room there" if fault.errno in (errno.ENOSPC, errno.EDQUOT) else "Check the path and your rights"
+        return _report(fault, _ENVIRONMENT, f"{where}{fault.strerror or fault}. {advice}.", words)
     except Exception as fault:
         return _report_bug(fault, words)
 
@@ -94,9 +99,20 @@ def _run(words: list[str]) -> int:
         Parser(prog="edgevit").error(f"the option {name} stands before the verb; a verb comes first")
     verb = VERBS.load(name)
     args = parser_of(name, verb).parse_args(rest)
-    with console.answering(machine=args.json):
+    with console.answering(machine=args.json, lines=_to_stdout(args)):
         code: int = verb.run(args)
     return code
+
+
+def _to_stdout(args: argparse.Namespace) -> bool:
+    """Tell whether an output is stdout. Where ``--json`` writes the same lines there already, it is taken out."""
+    outputs = getattr(args, "outputs", ())
+    found = "-" in (*outputs, getattr(args, "save", None))
+    if found and args.json:
+        args.outputs = [output for output in outputs if output != "-"]
+        if getattr(args, "save", None) == "-":
+            args.save = None
+    return found
 
 
 def parser_of(name: str, verb: ModuleType) -> Parser:
@@ -139,7 +155,10 @@ def _report(fault: BaseException, code: int, sentence: str, words: Sequence[str]
         traceback.print_exception(fault, file=sys.stderr)
     print(f"edgevit: {sentence}", file=sys.stderr)
     if "--json" in words and words[0] not in _STREAMING:
-        console.answer({"error": type(fault).__name__, "message": sentence, "exit_code": code})
+        try:
+            console.answer({"error": type(fault).__name__, "message": sentence, "exit_code": code})
+        except OSError:  # stdout is what failed
+            _forget_stdout()
     return code
 
 

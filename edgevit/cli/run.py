@@ -132,8 +132,9 @@ def _show(engine: str, report: LedgerReport) -> None:
         door("edgevit.runtime.ledger_report:STAGE_HEADS"),
         door("edgevit.runtime.ledger_report:SOURCE_HEADS"),
     )
-    console.say("\nHow old frames were, in ms from their capture (of a file: from their reading):")
-    console.table(heads[0], report.stage_rows(), right="-rrrrrr")
+    if report.answered:
+        console.say("\nHow old frames were, in ms from their capture (of a file: from their reading):")
+        console.table(heads[0], report.stage_rows(), right="-rrrrrr")
     console.say()
     console.table(heads[1], report.source_rows(), right="-rrrrrr")
     if report.models:
@@ -141,7 +142,8 @@ def _show(engine: str, report: LedgerReport) -> None:
     for switch in report.switches:
         console.say(f"{switch.at_s:6.1f} s  {switch.old} -> {switch.new}: {switch.why}")
     why = f"; {report.stopped}" if report.stopped else ""
-    console.note(f"{report.answered} answers in {report.seconds:.1f} s ({engine}){why}.")
+    count = f"{report.answered} answer{'' if report.answered == 1 else 's'}"
+    console.note(f"{count} in {report.seconds:.1f} s ({engine}){why}.")
 
 
 def _change_printer() -> Callable[[Any], None]:

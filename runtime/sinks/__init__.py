@@ -3,4 +3,5 @@
 from .fan import Fan as Fan
 from .opening import KINDS as KINDS
 from .opening import open_sink as open_sink
+from .places import refuse_twice as refuse_twice
 from .protocol import Sink as Sink

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from edgevit.errors import UsageError
@@ -29,6 +30,19 @@ def file_in_its_folder(place: str) -> Path:
         raise UsageError(f"{path} is a folder; a file of that name cannot be written.")
     make_folder(path.parent)
     return path
+
+
+def refuse_twice(places: Iterable[str | os.PathLike[str]]) -> None:
+    """Raise if two outputs are the same file: each would write over the other's lines."""
+    seen: set[Path] = set()
+    for given in places:
+        place = os.fspath(given)
+        if "://" in place.removeprefix("file://") or place.endswith(("/", os.sep)):
+            continue  # windows and nothing are no files; a folder's pictures are replaced one by one
+        path = Path(place.removeprefix("file://")).expanduser().resolve()
+        if path in seen:
+            raise UsageError(f"The output {place} is named twice. Leave one of them out.")
+        seen.add(path)
 
 
 def refuse_the_input(target: Path, frame: Frame) -> None:

@@ -7,3 +7,4 @@ from .opening import open_source as open_source
 from .opening import open_sources as open_sources
 from .protocol import OnError as OnError
 from .protocol import Source as Source
+from .protocol import let_go as let_go

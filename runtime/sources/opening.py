@@ -58,14 +58,14 @@ _VIDEO_MAGIC = ((4, b"ftyp"), (0, b"\x1aE\xdf\xa3"), (0, b"FLV"), (0, b"\x00\x00
 _PICTURE_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
 
 
-def open_source(uri: str | os.PathLike[str], *, on_error: str = "stop", recursive: bool = False) -> Source:
-    """Open an input: pictures, a video file, a camera, a stream, ``screen://`` or ``synthetic://…``.
+def open_source(uri: str | os.PathLike[str] | int, *, on_error: str = "stop", recursive: bool = False) -> Source:
+    """Open an input: pictures, a video file, a camera (by its number, too), a stream, ``screen://``, ``synthetic://…``.
 
     What cannot be read ends the source with an InputError; with ``on_error="skip"`` it is passed over and told in the
     source's ``faults``. ``recursive`` looks into a folder's folders too.
     """
     policy = checked_on_error(on_error)
-    kind, place = kind_of(os.fspath(uri))
+    kind, place = kind_of(str(uri) if isinstance(uri, int) else os.fspath(uri))
     source: Source = KINDS.load(kind).source_of(place, on_error=policy, recursive=recursive)
     return source
 
@@ -82,6 +82,8 @@ def open_sources(uri: str | os.PathLike[str], *, on_error: str = "stop") -> tupl
     opened: list[Source] = []
     try:
         for place in places:
+            if place.lower().endswith(STREAMS):
+                raise UsageError(f"The list {path} names a list, {place}. Write what that one lists into it.")
             opened.append(open_source(place, on_error=on_error))
     except BaseException:
         for source in opened:

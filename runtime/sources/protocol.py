@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from inspect import isgenerator
 from typing import Literal, Protocol, get_args
 
 from edgevit.errors import UsageError
@@ -40,6 +41,18 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Give the file or device back; a loop that is under way ends."""
+
+
+def let_go(source: object) -> None:
+    """Close a source, if it can be. A generator cannot while its reader is in it: that one ends with its next frame."""
+    close = getattr(source, "close", None)
+    if close is None:
+        return
+    try:
+        close()
+    except ValueError as exc:
+        if not (isgenerator(source) and "already executing" in str(exc)):
+            raise
 
 
 def checked_on_error(on_error: str) -> OnError:

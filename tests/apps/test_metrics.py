@@ -115,7 +115,7 @@ def test_there_is_one_path_and_a_guard_before_it(bundle: Path) -> None:
 
 
 def test_other_machines_show_a_token(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgevit.apps.web.tokens.here", lambda: "192.0.2.7")
+    monkeypatch.setattr("edgevit.apps.web.address.here", lambda: "192.0.2.7")
     said: list[str] = []
     metrics = Metrics("0.0.0.0:0", say=said.append)
     statuses: list[int] = []

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -288,3 +289,11 @@ def test_no_abbreviations(capsys: Capture) -> None:
         parser.parse_args(["levit_128s", "--forma", "onnx"])
     assert main(["export", "levit_128s", "--forma", "onnx"]) == 2
     assert "--format" in capsys.readouterr().err
+
+
+def test_a_full_disk_behind_stdout_is_told_as_such() -> None:
+    with Path("/dev/full").open("w") as full:
+        words = [sys.executable, "-m", "edgevit", "list", "--json"]
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 3
+    assert "No space left on device. Make room there." in done.stderr

@@ -96,11 +96,59 @@ def test_a_tracker_starts_from_its_box(tracker: str, tmp_path: Path, capsys: Cap
         (["{bundle}", "synthetic://clip", "--policy", "oldest"], "invalid choice"),
         (["{bundle}", "rstp://camera/1"], "Did you mean rtsp://"),
         (["{bundle}", "http://127.0.0.1:9/x"], "nothing listens at that port"),
+        (["hit_nan", "0"], "There is no bundle named 'hit_nan'. Did you mean hit_nano"),
+        (["{bundle}", "synthetic://shapes", "a.csv", "./a.csv"], "The output ./a.csv is named twice"),
     ],
 )
 def test_what_cannot_be_is_told(words: list[str], sentence: str, bundle: str, tracker: str, capsys: Capture) -> None:
     assert main(["run", *(word.format(bundle=bundle, tracker=tracker) for word in words)]) == 2
     assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["run", "{bundle}"], ["predict", "{bundle}"], ["track", "--bundle", "{tracker}"]])
+def test_lines_on_stdout_are_alone_there(words: list[str], bundle: str, tracker: str, capsys: Capture) -> None:
+    verb, *options = (word.format(bundle=bundle, tracker=tracker) for word in words)
+    typed = [verb, *options, "synthetic://clip?kind=plain&count=4", "-"]
+    assert main(typed) == 0
+    captured = capsys.readouterr()
+    assert [json.loads(line)["index"] for line in captured.out.splitlines()] == [0, 1, 2, 3]
+    assert "4 " in captured.err
+    assert main([*typed, "--json"]) == 0
+    captured = capsys.readouterr()
+    answers = [json.loads(line) for line in captured.out.splitlines()]
+    assert [answer["index"] for answer in answers if "index" in answer] == [0, 1, 2, 3]
+    assert "{" not in captured.err
+    assert main(["list"]) == 0
+    assert capsys.readouterr().out
+
+
+def test_a_run_without_an_answer_shows_no_table_of_ages(tracker: str, capsys: Capture) -> None:
+    assert main(["run", tracker, "synthetic://clip?kind=plain&count=3", "--box", "900,900,9,9"]) == 2
+    captured = capsys.readouterr()
+    assert "age p50" not in captured.out
+    assert "captured" in captured.out
+    assert main(["run", tracker, "synthetic://clip?kind=plain&count=3", "--limit", "1"]) == 0
+    captured = capsys.readouterr()
+    assert "age p50" in captured.out
+    assert captured.err.startswith("1 answer in")
+
+
+def test_a_video_is_of_one_source(bundle: str, tmp_path: Path, capsys: Capture) -> None:
+    path, film = tmp_path / "two.streams", tmp_path / "seen.mkv"
+    path.write_text("synthetic://shapes?count=3\nsynthetic://shapes?count=4\n")
+    assert main(["run", bundle, str(path), str(film)]) == 2
+    assert f"Name a folder, such as {tmp_path / 'seen'}/" in capsys.readouterr().err
+    assert not film.exists()
+    path.write_text("synthetic://shapes?count=3\n")
+    assert main(["run", bundle, str(path), str(film)]) == 0
+    assert film.is_file()
+
+
+def test_a_list_in_a_list_is_refused(bundle: str, tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "all.streams"
+    path.write_text("hall.streams\n")
+    assert main(["run", bundle, str(path)]) == 2
+    assert f"The list {path} names a list, hall.streams." in capsys.readouterr().err
 
 
 def test_several_sources_of_a_classifier_are_counted_apart(bundle: str, tmp_path: Path, capsys: Capture) -> None:

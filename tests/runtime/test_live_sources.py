@@ -314,8 +314,8 @@ def dev(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("typed", ["7", "v4l2://7"])
-def test_a_camera_that_is_missing_names_those_that_are_there(typed: str, dev: Path) -> None:
+@pytest.mark.parametrize("typed", [7, "7", "v4l2://7"])
+def test_a_camera_that_is_missing_names_those_that_are_there(typed: str | int, dev: Path) -> None:
     with pytest.raises(InputError, match=r"There is no camera .*video7, nor any other\. Is it plugged in"):
         open_source(typed)
     (dev / "video2").touch()

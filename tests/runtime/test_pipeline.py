@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import inspect
 import itertools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,28 @@ def nobody_is_left() -> Any:
     while threads() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not threads()
+
+
+def endless() -> Generator[Frame, None, None]:
+    for index in itertools.count():
+        time.sleep(A)
+        yield Frame(PIXELS, "rgb", 0, index)
+
+
+@pytest.mark.parametrize("policy", ["newest", "every"])
+def test_a_generator_whose_reader_is_in_it_can_be_stopped(policy: str) -> None:
+    """Python refuses to close a generator that runs at this moment, as one that waits for its camera mostly does."""
+    frames = endless()
+    report = Pipeline(lambda frame: frame.index, frames, plan=Plan(policy, limit=4)).run()
+    assert (report.answered, report.stopped) == (4, "the limit is reached")
+    assert inspect.getgeneratorstate(frames) == inspect.GEN_CLOSED  # closed once its reader had left it
+
+
+def test_a_name_is_not_opened_by_the_pipeline() -> None:
+    with pytest.raises(UsageError, match=r"not 'clip.mp4'. Type: open_source\('clip.mp4'\)"):
+        Pipeline(lambda frame: frame.index, "clip.mp4")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"not 'a.csv'. Type: open_sink\('a.csv'\)"):
+        Pipeline(lambda frame: frame.index, endless(), ["a.csv"])  # type: ignore[list-item]
 
 
 # ---- the policies

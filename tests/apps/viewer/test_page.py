@@ -359,7 +359,7 @@ def test_others_need_the_token_and_their_own_origin(tmp_path: Path) -> None:
 
 def test_a_token_that_was_made_is_shown_once_in_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EDGEVIT_TOKEN", raising=False)
-    monkeypatch.setattr("edgevit.apps.web.tokens.here", lambda: "192.0.2.7")
+    monkeypatch.setattr("edgevit.apps.web.address.here", lambda: "192.0.2.7")
     serving = Serving("0.0.0.0:0", say=lambda words: None)
     assert serving._token is not None
     assert (

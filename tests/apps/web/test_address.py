@@ -61,3 +61,11 @@ def test_any_text_is_an_address_or_a_sentence(text: str) -> None:
     except UsageError:
         return
     assert 0 <= address.port <= 65535
+
+
+def test_what_is_shown_can_be_typed_where_it_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgevit.apps.web.address.here", lambda: "10.1.2.3")
+    assert parse_address("0.0.0.0:80").shown_url == "http://10.1.2.3:80/"
+    assert parse_address("80").shown_url == "http://127.0.0.1:80/"
+    monkeypatch.setattr("edgevit.apps.web.address.here", lambda: None)
+    assert parse_address("0.0.0.0:80").shown_url == "http://127.0.0.1:80/"
