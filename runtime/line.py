@@ -73,6 +73,7 @@ class Line:
         self._used: dict[int, int] = {}
         self._places: dict[int, int] = {}
         self._steps = [0] * len(self._names)
+        self._since_s: list[float | None] = [None] * len(self._names)
 
     def work(self, worker: int) -> None:
         """Take groups of frames and carry them through, until ``Finished`` or ``Stopped``."""
@@ -93,6 +94,12 @@ class Line:
         """Name the stage in which a worker was last."""
         return self._names[self._places.get(worker, 0)]
 
+    def stuck(self) -> tuple[str, float]:
+        """Return the stage that has been at the same group for the longest time, and that time in seconds."""
+        now_s = time.monotonic()
+        spans = [0.0 if began is None else now_s - began for began in tuple(self._since_s)]
+        return self._names[spans.index(max(spans))], max(spans)
+
     def steps(self) -> int:
         """Return a number that rises with every group that leaves any stage."""
         return sum(self._steps)
@@ -107,7 +114,9 @@ class Line:
         if not number:
             self._hand_over(rung, group)
         self._pace.began(number)
+        self._since_s[number] = time.monotonic()
         self._rungs[rung].stages[number].step(group)
+        self._since_s[number] = None
         spent_ms = self._pace.ended(number, rung)
         now_ns, name = time.monotonic_ns(), self._names[number]
         self._steps[number] += 1

@@ -43,6 +43,7 @@ _WAITING_SINK = 8
 """Answers that may wait for a sink before it misses the oldest of them."""
 _LOOK_S = 0.25
 _WORKER = "worker "
+_HUNG = "The stage {} has been at one frame for {:g} s and is given up. Does its engine hang?"
 _STUCK = "The output {} has been at one frame for {:g} s and is given up. Is its disk full, or its reader gone?"
 
 
@@ -260,7 +261,10 @@ class Pipeline:
             self._results.finish()
 
     def _over(self) -> bool:
-        """Tell whether nothing more is to come. A sink that is stuck is a fault."""
+        """Tell whether nothing more is to come. A sink that is stuck is a fault; so is a stage, before live sources."""
+        stage, at_it_s = self._line.stuck()
+        if self.fault is None and self._hurry and at_it_s > self._plan.stall_s:
+            self._fail(EdgevitError(_HUNG.format(stage, self._plan.stall_s)))
         for outlet in self._outlets:
             if self.fault is None and outlet.stuck_s() > self._plan.stall_s:
                 outlet.give_up()

@@ -16,7 +16,8 @@ class Plan:
 
     ``max_latency_ms`` skips frames whose answer would be older than that, and where there are faster models lets these
     answer; ``limit`` ends after so many answers. ``batch`` frames of different sources at most are answered together,
-    None as many as the bundle was made for. A sink or a stage that makes no progress for ``stall_s`` is given up.
+    None as many as the bundle was made for. A sink that makes no progress for ``stall_s`` is
+    given up; so is a stage under ``newest``, and under ``every``, where a slow engine is no fault, once the run ends.
     """
 
     policy: str | None = None

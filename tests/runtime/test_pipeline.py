@@ -399,6 +399,20 @@ def test_an_engine_that_hangs_is_left_behind_and_named() -> None:
     gate.set()
 
 
+def test_an_engine_that_hangs_before_a_camera_ends_the_run_by_itself() -> None:
+    gate, sink = threading.Event(), Kept()
+
+    def model(frame: Frame) -> Any:
+        if len(sink.indices) == 2:
+            gate.wait(60)
+        return Waits(0).stages()[0].run(type("J", (), {"frame": frame})())
+
+    with pytest.raises(EdgevitError, match=r"The stage answer has been at one frame for 0.2 s"):
+        Pipeline(model, Paced(100_000, every_s=A), [sink], plan=Plan("newest", stall_s=0.2)).run()
+    assert len(sink.indices) == 2
+    gate.set()
+
+
 def test_leaving_the_loop_ends_the_run_and_a_second_one_is_refused() -> None:
     source = Paced(100_000, every_s=A)
     pipeline = Pipeline(Waits(0), source)
