@@ -44,12 +44,12 @@ def viewer_that_never_reads(folder: Path) -> Row:
 
 
 def strangers(folder: Path) -> Row:
-    """Send requests with wrong tokens, hosts, paths, bodies and sizes; a third of them know the token."""
+    """Send requests with wrong tokens, hosts, paths, bodies and sizes, from many addresses; some know the token."""
     del folder
     token, rng = secrets.token_hex(16), random.Random(0)
     with running(["serve", BUNDLE, "127.0.0.1:0"], 1, token) as (process, (url,)):
         place = urlsplit(url).netloc
-        asked(place, token, rng)
+        answer_of(place, "GET", "/v1", None, {})
         before_kb = resident_kb(process.pid)
         statuses = Counter(asked(place, token, rng) for _ in range(_REQUESTS))
         grown_mb = (resident_kb(process.pid) - before_kb) / 1024
@@ -65,14 +65,19 @@ def asked(place: str, token: str, rng: random.Random) -> int:
     headers = {"Authorization": f"Bearer {shown if rng.random() < 0.8 else token}"}
     if rng.random() < 0.2:
         headers["Host"] = rng.choice(["evil.example", "", "[::1"])
-    path = rng.choice([f"/v1/{BUNDLE}-onnx-fp32", "/v1/none", "/v1/..%2f..%2fetc%2fpasswd", "/metrics", "/" * 900])
+    path = rng.choice(
+        [f"/v1/{BUNDLE}", f"/v1/{BUNDLE}", "/v1/none", "/v1/..%2f..%2fetc%2fpasswd", "/metrics", "/" * 900]
+    )
     body = rng.choice([None, b"", rng.randbytes(50), rng.randbytes(30_000), b"\xff\xd8\xff" + rng.randbytes(3000)])
-    return answer_of(place, "GET" if body is None else "POST", path, body, headers)
+    comes_from = f"127.0.1.{rng.randrange(1, 100)}"  # all of 127 is this machine, and each address is a client
+    return answer_of(place, "GET" if body is None else "POST", path, body, headers, comes_from)
 
 
-def answer_of(place: str, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> int:
+def answer_of(
+    place: str, method: str, path: str, body: bytes | None, headers: dict[str, str], comes_from: str = "127.0.0.1"
+) -> int:
     """Ask on a connection of its own."""
-    line = http.client.HTTPConnection(place, timeout=30)
+    line = http.client.HTTPConnection(place, timeout=30, source_address=(comes_from, 0))
     try:
         line.request(method, path, body, headers)
         return line.getresponse().status
