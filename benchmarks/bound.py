@@ -32,7 +32,6 @@ from edgevit.runtime.stages import Job
 
 from .clip import write_clip
 
-
 DECODE = "decode"
 
 
