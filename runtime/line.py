@@ -118,7 +118,7 @@ class Line:
 
     def _step(self, number: int, jobs: Sequence[Job]) -> None:
         rung = jobs[0].rung
-        if not number:
+        if not number and len(self._rungs) > 1:
             self._hand_over(rung, jobs)
         self._pace.began(number)
         self._rungs[rung].stages[number].step(jobs)
