@@ -27,6 +27,8 @@ def serving_of(args: argparse.Namespace) -> Any:
         refuse_page_options(args)
         return None
     folder = {} if args.record_dir is None else {"record_dir": args.record_dir}
+    for place in folder.values():
+        door("edgevit.runtime.sinks:check_folder")(place)
     return door("edgevit.apps.viewer.serving:Serving")(args.serve, hosts=args.allow_host, say=console.note, **folder)
 
 

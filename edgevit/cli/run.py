@@ -76,7 +76,8 @@ def run(args: argparse.Namespace) -> int:
     if others and args.max_latency is None:
         raise UsageError("--fallback answers while a limit is not kept, and there is none. Type: --max-latency 80ms")
     with ExitStack() as stack:
-        # The input and the port first: a mistyped one should not cost the loading of a model.
+        # Outputs, port and input first: a mistyped one should not cost the loading of a model.
+        door("edgevit.runtime.sinks:check_outputs")(args.outputs)
         serving = serving_of(args)
         if serving is not None:
             stack.callback(serving.close)
@@ -108,7 +109,8 @@ def run(args: argparse.Namespace) -> int:
             metrics=metrics,
             fallbacks=fallbacks,
             on_start=stack.enter_context(pausing()),
-            on_result=(lambda result: console.answer(result.to_dict())) if args.json else _change_printer(),
+            on_result=None if args.json else _change_printer(),
+            on_told=console.answer if args.json else None,
             on_event=console.note,
             on_line=None if args.json else _line_printer(),
             on_minute=_minute_printer(minutes),

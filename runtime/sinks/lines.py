@@ -12,7 +12,7 @@ from pathlib import Path
 from edgevit.errors import UsageError, unwritable
 
 from ..frame import Frame
-from .places import refuse_the_input
+from .places import make_folder, refuse_the_input
 
 
 class LineFile:
@@ -32,6 +32,7 @@ class LineFile:
             try:
                 if self._file < 0:  # only now is it known that the input is another file
                     refuse_the_input(self._path, frame)
+                    make_folder(self._path.parent)
                     self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
                 self._append(memoryview(text.encode()))
             except OSError as exc:

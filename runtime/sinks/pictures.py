@@ -10,7 +10,8 @@ from edgevit.pictures import WRITABLE_SUFFIXES, is_picture_name, write_picture
 
 from ..frame import Frame
 from ..results import Result
-from .places import file_in_its_folder, make_folder, refuse_the_input
+from .drawn import picture_of
+from .places import check_folder, file_in_its_folder, make_folder, refuse_the_input
 from .protocol import Sink
 
 
@@ -18,21 +19,28 @@ class PictureFolder:
     """Write each frame under its own name; a name that this run has already used gets a number."""
 
     def __init__(self, folder: Path) -> None:
-        make_folder(folder)
         self.place = str(folder)
         self._folder = folder
         self._used: set[str] = set()
+        self._last: dict[str, int] = {}
 
     def write(self, frame: Frame, result: Result) -> None:
-        target = self._folder / self._unused(name_for(frame))
+        target = self._folder / self._unused(frame)
         refuse_the_input(target, frame)
-        write_picture(target, result.plot())
+        make_folder(self._folder)
+        write_picture(target, picture_of(result))
 
     def close(self) -> None:
         pass
 
-    def _unused(self, name: str) -> str:
+    def _unused(self, frame: Frame) -> str:
+        name = name_for(frame)
         path, number, candidate = PurePath(name), 1, name
+        if not is_picture_name(frame.source):
+            if frame.index > self._last.get(frame.source, -1) and candidate.casefold() not in self._used:
+                self._last[frame.source] = frame.index
+                return candidate  # and it is not remembered: a camera has as many names as it has frames
+            number, candidate = 2, f"{path.stem}-2{path.suffix}"
         while candidate.casefold() in self._used:  # some file systems hold A.jpg and a.jpg for one
             number += 1
             candidate = f"{path.stem}-{number}{path.suffix}"
@@ -55,7 +63,8 @@ class OnePicture:
                 f"{self._path.with_suffix('')}/, or a video, such as {self._path.with_suffix('.mp4').name}."
             )
         refuse_the_input(self._path, frame)
-        write_picture(self._path, result.plot())
+        make_folder(self._path.parent)
+        write_picture(self._path, picture_of(result))
         self._written = True
 
     def close(self) -> None:
@@ -72,6 +81,6 @@ def name_for(frame: Frame) -> str:
     return clean if path.suffix.lower() in WRITABLE_SUFFIXES else f"{path.stem}.png"
 
 
-def sink_of(place: str, kind: str) -> Sink:
+def sink_of(place: str, kind: str, names: tuple[str, ...]) -> Sink:
     """Open a folder, or one file."""
-    return OnePicture(file_in_its_folder(place)) if kind == "picture" else PictureFolder(Path(place).expanduser())
+    return OnePicture(file_in_its_folder(place)) if kind == "picture" else PictureFolder(check_folder(place))
