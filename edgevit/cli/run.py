@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 HELP = """Run a bundle on a camera (0, /dev/video0, csi://0), a stream (rtsp://, http://), screen://, a video, a folder,
 a .streams list of several, or a built-in scene. Of a live source the newest frame is answered, of a file every one.
 Each OUTPUT is a video, a folder, a .jsonl or .csv file; --json prints one JSON line a frame, the ledger as the last.
+Of several sources each gets a video or a folder of its own, and every line says which source it is of.
 
   edgevit run shvit_shapes 0
   edgevit run levit_128s-onnx-fp32 'rtsp://camera/1?timeout=5s' answers.jsonl --max-latency 80ms
+  edgevit run shvit_shapes hall.streams seen.mkv            seen-gate.mkv, seen-yard.mkv
   edgevit run levit_256-onnx-fp32 0 --max-latency 80ms --fallback levit_128s-onnx-fp32
   edgevit run hit_nano 0 --box 312,146,106,96 --for 10m     a line a minute: pace, ages, clock, heat
   edgevit run shvit_shapes clip.mp4 --own-pace              a file as if it were a camera

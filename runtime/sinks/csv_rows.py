@@ -18,7 +18,7 @@ from edgevit.errors import UnsupportedError
 from ..frame import Frame
 from ..results import Result
 from .lines import LineFile
-from .places import file_to_fill
+from .places import file_in_its_folder
 from .protocol import Sink
 from .several import source_of_answer
 
@@ -80,7 +80,7 @@ class CsvFile:
 
 def sink_of(place: str, kind: str, names: tuple[str, ...]) -> Sink:
     """Open a file."""
-    return CsvFile(file_to_fill(place), names)
+    return CsvFile(file_in_its_folder(place, filled=True), names)
 
 
 def _text_of(rows: list[tuple[Any, ...]]) -> str:

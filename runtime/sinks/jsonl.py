@@ -13,7 +13,7 @@ from edgevit.errors import BadOutputError
 from ..frame import Frame
 from ..results import Result
 from .lines import LineFile
-from .places import file_to_fill
+from .places import file_in_its_folder
 from .protocol import Sink
 from .several import source_of_answer
 
@@ -76,4 +76,4 @@ def line_of(result: Result, source: dict[str, Any], *, plain: bool = False) -> s
 
 def sink_of(place: str, kind: str, names: tuple[str, ...]) -> Sink:
     """Open a file, or ``-`` for the standard output."""
-    return JsonLinesOut(names) if place == "-" else JsonLinesFile(file_to_fill(place), names)
+    return JsonLinesOut(names) if place == "-" else JsonLinesFile(file_in_its_folder(place, filled=True), names)

@@ -45,7 +45,7 @@ def words_of(name: str) -> list[str]:
         if "@" in query:  # the question mark may be a letter of a password, and who knows where that ends
             return []
         host, *path = re.split(r"[/#]", place.rpartition("@")[2])
-        found = [scheme, host.replace(":", "-"), *(word for word in path if not re.search("[=&;…]", word))]
+        found = [scheme, host.replace(":", "-"), *(word for word in path if not re.search("[=&;:…]", word))]
     if found:
         found[-1] = _SUFFIX.sub("", found[-1]) if len(found) > 2 or not colon else found[-1]
     return [clean for word in found if (clean := _clean(word))]

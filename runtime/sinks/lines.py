@@ -13,6 +13,7 @@ from edgevit.errors import UsageError, unwritable
 
 from ..frame import Frame
 from .places import make_folder, refuse_the_input
+from .protocol import PATIENCE_S
 
 
 class LineFile:
@@ -40,11 +41,15 @@ class LineFile:
 
     def close(self) -> None:
         """Close it; a second call does nothing."""
-        with self._lock:
-            self._closed = True
+        self._closed = True
+        if not self._lock.acquire(timeout=PATIENCE_S):
+            return
+        try:
             if self._file >= 0:
-                os.close(self._file)
-                self._file = -1
+                file, self._file = self._file, -1
+                os.close(file)
+        finally:
+            self._lock.release()
 
     def _append(self, line: memoryview) -> None:
         before = os.fstat(self._file).st_size

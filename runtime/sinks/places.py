@@ -46,25 +46,23 @@ def check_folder(folder: str | os.PathLike[str], *, file: str = "") -> Path:
         ) from exc
 
 
-def file_in_its_folder(place: str) -> Path:
-    """Return the path of a file that will be moved to its place when it is whole."""
+def file_in_its_folder(place: str, *, filled: bool = False) -> Path:
+    """Return the path of a file that can be written.
+
+    It will be moved there when it is whole; ``filled`` means that it grows there, and then its folder does not matter
+    where it is already.
+    """
     path = path_of(place)
     try:
-        if path.is_dir():
-            raise UsageError(f"{path} is a folder; a file of that name cannot be written. Name a file in it.")
+        there, folder = path.exists(), path.is_dir()
     except OSError as exc:
         raise UsageError(f"{path} cannot be written: {exc.strerror or exc}. Name another file.") from exc
-    check_folder(path.parent, file=path.name)
-    return path
-
-
-def file_to_fill(place: str) -> Path:
-    """Return the path of a file that grows in its place; where it is already, its folder does not matter."""
-    path = path_of(place)
-    if not path.exists() or path.is_dir():
-        return file_in_its_folder(place)
-    if not os.access(path, os.W_OK):
-        raise UsageError(f"{path} may not be written over: permission denied. Name another file.")
+    if folder:
+        raise UsageError(f"{path} is a folder; a file of that name cannot be written. Name a file in it.")
+    if not (filled and there):
+        check_folder(path.parent, file=path.name)
+    elif not os.access(path, os.W_OK):
+        raise UsageError(f"{path} is there already and may not be written over. Name another file.")
     return path
 
 

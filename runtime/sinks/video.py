@@ -23,7 +23,7 @@ from ..results import Result
 from .drawn import picture_of
 from .film import Film
 from .places import file_in_its_folder, make_folder, refuse_the_input
-from .protocol import Sink
+from .protocol import PATIENCE_S, Sink
 
 CODECS = ("libx264", "libopenh264", "h264_videotoolbox", "mpeg4")
 TICKS = 60_000  # a second; whole for 24, 25, 30, 60 and the 1001 rates, and MPEG-4 takes no more than 65,535
@@ -76,16 +76,19 @@ class VideoFile:
                 raise
 
     def close(self) -> None:
-        with self._lock:
-            self._closed = True  # also where nothing was written: a late frame must not begin a film that nobody ends
-            try:
-                self._finish()
-            except BaseException as exc:
-                if isinstance(exc, Exception):
-                    self._let_go()  # whatever it was, nothing is left open, nor half done for a second call
-                    raise
-                self._finish()  # a signal's exception came in between; what is left to do is done first
-                raise
+        self._closed = True  # also where nothing was written: a late frame must not begin a film that nobody ends
+        if not self._lock.acquire(timeout=PATIENCE_S):
+            return
+        try:
+            self._finish()
+        except Exception:
+            self._let_go()  # whatever it was, nothing is left open, nor half done for a second call
+            raise
+        except BaseException:
+            self._finish()  # a signal's exception came in between; what is left to do is done first
+            raise
+        finally:
+            self._lock.release()
 
     def _begin(self, picture: Pixels, frame: Frame) -> None:
         height, width = (side + side % 2 for side in picture.shape[:2])

@@ -54,7 +54,7 @@ def test_a_place_without_rights_is_told(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "told.jsonl").touch()
     open_sink(tmp_path / "told.jsonl").close()  # it grows where it is, so its folder does not matter
     monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(UsageError, match=r"told\.jsonl may not be written over: permission denied\. Name another"):
+    with pytest.raises(UsageError, match=r"told\.jsonl is there already and may not be written over\. Name another"):
         open_sink(tmp_path / "told.jsonl")
 
 

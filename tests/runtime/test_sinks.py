@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,12 @@ from typing import Any
 import pytest
 from answered import Answer, feed, frame
 
-from edgevit.errors import UnsupportedError, UsageError
+from edgevit.errors import EdgevitError, UnsupportedError, UsageError
 from edgevit.runtime.frame import Frame
+from edgevit.runtime.pipeline import Pipeline
+from edgevit.runtime.plan import Plan
 from edgevit.runtime.sinks import KINDS, Fan, open_sink
+from edgevit.runtime.sources import open_source
 
 
 @dataclass
@@ -82,3 +87,46 @@ def test_the_kind_can_be_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_every_kind_opens(kind: str) -> None:
     assert callable(KINDS.load(kind).sink_of)
+
+
+# ---- writes that hang
+
+
+def test_a_run_whose_output_hangs_ends_and_says_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody reads the pipe, so opening it never returns; closing it must not wait for that either."""
+    monkeypatch.setattr("edgevit.runtime.sinks.lines.PATIENCE_S", 0.1)
+    place = tmp_path / "told.jsonl"
+    os.mkfifo(place)
+    sink = open_sink(place)
+    pipeline = Pipeline(Answer, map(frame, range(50)), [sink], plan=Plan(stall_s=0.5))
+    with pytest.raises(EdgevitError, match=r"The output .*told\.jsonl has been at one frame for 0\.5 s"):
+        pipeline.run()
+    sink.close()
+    os.close(os.open(place, os.O_RDONLY | os.O_NONBLOCK))  # lets the thread that was left behind go
+
+
+def test_a_film_that_hangs_is_finished_by_who_hangs_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("av")
+    monkeypatch.setattr("edgevit.runtime.sinks.video.PATIENCE_S", 0.1)
+    sink: Any = open_sink(tmp_path / "x.mp4")
+    encode, hangs, goes_on = sink._encode, threading.Event(), threading.Event()
+
+    def hanging(*given: Any) -> None:
+        hangs.set()
+        goes_on.wait(60)
+        encode(*given)
+
+    monkeypatch.setattr(sink, "_encode", hanging)
+
+    def write() -> None:
+        sink.write(frame(), Answer(frame()))
+        sink.close()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    assert hangs.wait(60)
+    sink.close()
+    assert not (tmp_path / "x.mp4").exists()
+    goes_on.set()
+    thread.join(60)
+    assert len(list(open_source(tmp_path / "x.mp4"))) == 1
