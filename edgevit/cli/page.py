@@ -26,9 +26,7 @@ def serving_of(args: argparse.Namespace) -> Any:
     if args.serve is None:
         refuse_page_options(args)
         return None
-    folder = (
-        {} if args.record_dir is None else {"record_dir": door("edgevit.runtime.sinks:check_folder")(args.record_dir)}
-    )
+    folder = {} if args.record_dir is None else {"record_dir": args.record_dir}
     return door("edgevit.apps.viewer.serving:Serving")(args.serve, hosts=args.allow_host, say=console.note, **folder)
 
 

@@ -83,6 +83,8 @@ def run(args: argparse.Namespace) -> int:
         serving = serving_of(args)
         if serving is not None:
             stack.callback(serving.close)
+            if args.record_dir is not None:
+                door("edgevit.runtime.sinks:check_folder")(args.record_dir)
         metrics = metrics_of(args)
         if metrics is not None:
             stack.callback(metrics.close)

@@ -14,6 +14,8 @@ from .drawn import picture_of
 from .places import check_folder, file_in_its_folder, make_folder, refuse_the_input
 from .protocol import Sink
 
+_NUMBERED = re.compile(r"(.*)-(\d{6,})\.jpg", re.DOTALL)
+
 
 class PictureFolder:
     """Write each frame under its own name; a name that this run has already used gets a number."""
@@ -34,18 +36,22 @@ class PictureFolder:
         pass
 
     def _unused(self, frame: Frame) -> str:
-        name = name_for(frame)
-        path, number, candidate = PurePath(name), 1, name
-        if not is_picture_name(frame.source):
-            if frame.index > self._last.get(frame.source, -1) and candidate.casefold() not in self._used:
-                self._last[frame.source] = frame.index
-                return candidate  # and it is not remembered: a camera has as many names as it has frames
-            number, candidate = 2, f"{path.stem}-2{path.suffix}"
-        while candidate.casefold() in self._used:  # some file systems hold A.jpg and a.jpg for one
+        path, number = PurePath(name_for(frame)), 1
+        candidate = path.name
+        while self._is_used(candidate):
             number += 1
             candidate = f"{path.stem}-{number}{path.suffix}"
-        self._used.add(candidate.casefold())
+        numbered = _NUMBERED.fullmatch(candidate.casefold())
+        if numbered and not is_picture_name(frame.source):
+            self._last[numbered[1]] = int(numbered[2])  # one for all: a camera has as many names as it has frames
+        else:
+            self._used.add(candidate.casefold())
         return candidate
+
+    def _is_used(self, name: str) -> bool:
+        """Tell whether this run wrote such a file; some file systems hold A.jpg and a.jpg for one."""
+        numbered = _NUMBERED.fullmatch(name.casefold())
+        return name.casefold() in self._used or bool(numbered and int(numbered[2]) <= self._last.get(numbered[1], -1))
 
 
 class OnePicture:

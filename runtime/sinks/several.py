@@ -31,7 +31,7 @@ class OfSource:
 class Told:
     """Hand each answer to a function as plain JSON data, with the source's number and name if there are several."""
 
-    place = "callback"
+    place = "printing"
 
     def __init__(self, function: Callable[[dict[str, Any]], object], names: tuple[str, ...]) -> None:
         self._function, self._names = function, names

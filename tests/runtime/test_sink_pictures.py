@@ -69,5 +69,7 @@ def test_a_camera_may_run_for_ever(tmp_path: Path) -> None:
 
 
 def test_frames_and_pictures_of_one_name_all_stay(tmp_path: Path) -> None:
-    feed(tmp_path, frame(0, "cam-000001.jpg"), frame(1, "cam"), frame(1, "other/cam"), frame(2, "cam-000001.jpg"))
-    assert len(list(tmp_path.iterdir())) == 4
+    given = [("cam-000001.jpg", 0), ("cam", 1), ("other/Cam", 1), ("other/cam", 0), ("cam-000001.jpg", 2)]
+    given += [("x", 3), ("x/x-000003.jpg", 0), ("a/x", 3), ("b/X", 3), ("x/x-000004.jpg", 1), ("x", 4), ("x", 5)]
+    feed(tmp_path, *(frame(index, source) for source, index in given))
+    assert len({path.name.casefold() for path in tmp_path.iterdir()}) == len(given)
