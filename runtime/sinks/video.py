@@ -28,6 +28,7 @@ from .protocol import PATIENCE_S, Sink
 CODECS = ("libx264", "libopenh264", "h264_videotoolbox", "mpeg4")
 TICKS = 60_000  # a second; whole for 24, 25, 30, 60 and the 1001 rates, and MPEG-4 takes no more than 65,535
 _BT601, _LIMITED = 6, 1  # as FFmpeg numbers them: what the conversion below uses, said in the file for players
+_ORDINARY_HW = (480, 640)
 _OPTIONS = {"libx264": {"preset": "veryfast", "crf": "20"}, "mpeg4": {"qscale": "3"}}
 
 
@@ -71,7 +72,7 @@ class VideoFile:
                 self._encode(picture, frame)
             except (self._av.error.FFmpegError, OSError) as exc:
                 raise self._failed(exc) from exc
-            except EnvironmentFault:
+            except EdgevitError:
                 self._let_go()
                 raise
 
@@ -159,15 +160,16 @@ class VideoFile:
 def add_stream(av: Any, container: Any, size_hw: tuple[int, int]) -> Any:
     """Add a stream of the best codec that this PyAV has and that opens on this machine."""
     for codec in CODECS:
-        try:
-            context = av.CodecContext.create(codec, "w")
-            _set_up(context, size_hw, codec)
-            context.open()
-        except (av.error.FFmpegError, ValueError):
-            continue
-        stream = container.add_stream(codec, rate=Fraction(30), options=dict(_OPTIONS.get(codec, {})))
-        _set_up(stream.codec_context, size_hw, codec)
-        return stream
+        if _opens(av, codec, size_hw):
+            stream = container.add_stream(codec, rate=Fraction(30), options=dict(_OPTIONS.get(codec, {})))
+            _set_up(stream.codec_context, size_hw, codec)
+            return stream
+    if any(_opens(av, codec, _ORDINARY_HW) for codec in CODECS):
+        height, width = size_hw
+        raise UsageError(
+            f"No encoder here takes pictures of {width} x {height}, so they cannot be a video. Name a folder for them, "
+            "such as shots/"
+        )
     raise EnvironmentFault(
         f"This PyAV can encode no video: it has none of {', '.join(CODECS)}. Type: pip install --force-reinstall av"
     )
@@ -195,6 +197,16 @@ def sink_of(place: str, kind: str, names: tuple[str, ...]) -> Sink:
     except ImportError as exc:
         raise missing("av", "Writing a video", "camera") from exc
     return VideoFile(file_in_its_folder(place), av)
+
+
+def _opens(av: Any, codec: str, size_hw: tuple[int, int]) -> bool:
+    try:
+        context = av.CodecContext.create(codec, "w")
+        _set_up(context, size_hw, codec)
+        context.open()
+    except (av.error.FFmpegError, ValueError):
+        return False
+    return True
 
 
 def _set_up(context: Any, size_hw: tuple[int, int], codec: str) -> None:

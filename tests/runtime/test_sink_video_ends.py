@@ -168,3 +168,9 @@ def test_no_count_of_frames_costs_the_last_one(
         with av.open(str(tmp_path / f"x{suffix}")) as container:
             times = [one.pts * one.time_base for one in container.decode(video=0)]
         assert times == [Fraction(index, 10) for index in range(count)]
+
+
+def test_a_picture_that_is_too_large_for_every_encoder_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"No encoder here takes pictures of 70000 x 2, .* such as shots/"):
+        feed(tmp_path / "x.mp4", frame(0, "", (2, 70_000)))
+    assert not list(tmp_path.iterdir())
