@@ -20,7 +20,8 @@ NETWORK = ("transport", "hw", "timeout", "retries")
 DEVICE = ("size", "fps", "format", "hw", "timeout", "retries")
 TRANSPORTS = ("tcp", "udp", "http", "https")
 
-_LOGIN = re.compile(r"([a-z][a-z0-9+.-]*://)([^/?#]*)@", re.IGNORECASE)
+_LOGIN = re.compile(r"([a-z][a-z0-9+.-]*://)([^/?#]*|[^/?#@:\[]+:(?!\d+[/?#])[^@\s]*)@", re.IGNORECASE)
+"""A password with a slash in it is no URL, but typed all the same; what stands behind a port is none."""
 _QUERIED = re.compile(r"((?:passw(?:or)?d|pass|pwd|token|secret)=)[^&;#/]+", re.IGNORECASE)
 """Some cameras want it behind the question mark, or in the path."""
 _SECONDS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0}
