@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from edgevit.errors import EdgevitError, EnvironmentFault, missing
 
+from . import protocols
 from .address import Address, ip_of
-from .protocols import http_protocol, websocket_protocol
+from .shares import Shares
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 GRACE_S = 5
 """How long requests in flight may take when the server ends; then they are cut off."""
 _MARGIN_S = 3.0
+_DEAD_AFTER_MS = 30_000
 _LARGEST_MESSAGE_BYTES = 64 << 10
 
 
@@ -53,10 +55,11 @@ class Running:
         self._place = place if isinstance(place, Listening) else Listening(place)
         self.address = self._place.address
         self._grace_s = grace_s
+        lines: Shares[Any] = Shares(protocols.MOST_LINES)
         config = uvicorn.Config(
             app,
-            http=http_protocol(),
-            ws=websocket_protocol(),
+            http=protocols.http_protocol(lines),
+            ws=protocols.websocket_protocol(lines),
             ws_max_size=_LARGEST_MESSAGE_BYTES,
             ws_per_message_deflate=False,  # pictures are compressed already
             lifespan="auto",
@@ -144,6 +147,9 @@ def _listening(family: socket.AddressFamily, host: str, address: Address) -> soc
     made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Who is gone would keep its line, and what is owed to it, for ever. Accepted sockets inherit this.
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD_AFTER_MS)
         if family == socket.AF_INET6:
             both = address.everywhere and socket.has_dualstack_ipv6()
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if both else 1)
