@@ -19,11 +19,14 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
-class FullError(EdgevitError):
-    """The queue has no place. ``wait_s`` is a guess at when it has one."""
+_WAITING = "'{0}' has as many requests waiting as it may have; ask again in {1:.0f} s."
 
-    def __init__(self, name: str, wait_s: float) -> None:
-        super().__init__(f"'{name}' has as many requests waiting as it may have; ask again in {wait_s:.0f} s.")
+
+class FullError(EdgevitError):
+    """There is no place. ``wait_s`` is a guess at when there is one; ``words`` tell both."""
+
+    def __init__(self, name: str, wait_s: float, words: str = _WAITING) -> None:
+        super().__init__(words.format(name, wait_s))
         self.wait_s = wait_s
 
 

@@ -33,10 +33,11 @@ _CLOSING_S = 5.0
 
 @dataclass(frozen=True)
 class Asked:
-    """Hold one picture that came; ``wish`` is what stood behind the question mark."""
+    """Hold one picture that came, and from whom; ``wish`` is what stood behind the question mark."""
 
     data: bytes
     asked_ns: int
+    client: str
     wish: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -57,6 +58,11 @@ class Served:
         self._session, self._count = session, 0
         self._arriving, self._depth = 0, depth
         self.desk: Desk[Asked, Answered] = Desk(name, self._answer, depth=depth)
+
+    @property
+    def limits(self) -> str:
+        """Say what else than the server's own limits a client may run into."""
+        return ""
 
     @contextmanager
     def arriving(self) -> Iterator[None]:

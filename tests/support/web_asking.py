@@ -28,12 +28,13 @@ class Reply:
 
 
 class Client:
-    """Keep one connection to a server, opened anew where it was closed."""
+    """Keep one connection to a server, opened anew where it was closed; ``own`` is the address that it comes from."""
 
-    def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, url: str, headers: Mapping[str, str] | None = None, *, own: str | None = None) -> None:
         parts = urlsplit(url)
         assert parts.hostname is not None
-        self._line = http.client.HTTPConnection(parts.hostname, parts.port, timeout=TIMEOUT_S)
+        source = None if own is None else (own, 0)
+        self._line = http.client.HTTPConnection(parts.hostname, parts.port, timeout=TIMEOUT_S, source_address=source)
         self._headers = dict(headers or {})
 
     def ask(
