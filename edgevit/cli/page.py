@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import Any
 
 from ..errors import UsageError
@@ -26,6 +27,8 @@ def serving_of(args: argparse.Namespace) -> Any:
     if args.serve is None:
         refuse_page_options(args)
         return None
+    if args.metrics is not None:
+        _refuse_one_port(args.serve, args.metrics)
     folder = {} if args.record_dir is None else {"record_dir": args.record_dir}
     return door("edgevit.apps.viewer.serving:Serving")(args.serve, hosts=args.allow_host, say=console.note, **folder)
 
@@ -35,6 +38,16 @@ def metrics_of(args: argparse.Namespace) -> Any:
     if args.metrics is None:
         return None
     return door("edgevit.apps.metrics:Metrics")(args.metrics, hosts=args.allow_host, say=console.note)
+
+
+def _refuse_one_port(page: str, figures: str) -> None:
+    """Say so where both were given the same: the second would hear that another program has taken it."""
+    first, second = map(door("edgevit.apps.web.address:parse_address"), (page, figures))
+    if first.same_port(second):
+        other = replace(second, port=9464 if first.port != 9464 else 9465)
+        raise UsageError(
+            f"--serve {page} and --metrics {figures} are one port; each needs its own. Type: --metrics {other}"
+        )
 
 
 def refuse_page_options(args: argparse.Namespace) -> None:
