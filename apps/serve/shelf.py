@@ -126,6 +126,9 @@ def open_shelf(
     try:
         for path in bundles_at(place):
             key = name or (path.stem if path.suffix.lower() == ".zip" else path.name)
+            if not key.isprintable():  # it would break lines, or could not be written as UTF-8
+                shelf.refused[ascii(key)[1:-1]] = "its name has letters that cannot be shown; rename it."
+                continue
             if key in shelf.served or key in shelf.refused:
                 shelf.refused.setdefault(path.name, f"another bundle is named '{key}'; rename one of them.")
                 continue

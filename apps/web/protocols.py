@@ -8,9 +8,10 @@ process debugs, with all their headers: a token would be in both. The guard has 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
 from .answers import error_data, strict
@@ -21,10 +22,14 @@ MOST_LINES = 256
 QUIET_S = 10.0
 """How long a line may take for the head of a request."""
 SLOW_S = 30.0
+_AT_ONCE_BYTES = 16 << 10
+"""What is read of one line before others have their turn: taken apart byte by byte it may take a while."""
 _LEAST_BYTES = 48_000
 """What a client reads at least, in so many seconds, of more than fits into the system's own buffers."""
 _MUTE = logging.Logger("edgevit web", logging.CRITICAL + 1)
 """In no tree of loggers, so nobody's settings make it speak."""
+_NO_HANDSHAKE = "That is not how a websocket begins."
+_NO_SOCKET = "There is no websocket here."
 _FULL = "As many connections are open as may be, and from here as many as from anywhere. Close some, or wait."
 
 
@@ -79,9 +84,10 @@ def http_protocol(lines: Shares[Any]) -> type[Any]:
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
+            transport.max_size = _AT_ONCE_BYTES
             client = client_of((self.client or ("?",))[0])
             if self.shares.full_for(client):
-                self._refuse(503, _FULL, {"retry-after": f"{QUIET_S:.0f}"})
+                self._refuse(503, _FULL, (b"retry-after", f"{QUIET_S:.0f}".encode()))
                 return
             leaving = self.shares.enter(client, transport)
             if leaving is not None:
@@ -106,11 +112,12 @@ def http_protocol(lines: Shares[Any]) -> type[Any]:
             """Answer what is no HTTP in the one shape."""
             self._refuse(400, msg)
 
-        def _refuse(self, status: int, message: str, more: Mapping[str, str] | None = None) -> None:
+        def _refuse(self, status: int, message: str, *more: tuple[bytes, bytes]) -> None:
             """Answer without the application, and close; where an answer is under way, just close."""
             body = json.dumps(error_data(status, message)).encode()
-            told = {"content-type": "application/json", "content-length": str(len(body)), "connection": "close"}
-            head = [(name.encode(), value.encode()) for name, value in {**told, **(more or {})}.items()]
+            head = [*_head(body), (b"connection", b"close"), *more]
+            if self.cycle is not None:
+                self.cycle.disconnected = True  # so that what the application still says goes nowhere
             if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
                 answer = h11.Response(status_code=status, headers=strict(head))
                 for event in (answer, h11.Data(data=body), h11.EndOfMessage()):
@@ -142,10 +149,16 @@ def websocket_protocol(lines: Shares[Any]) -> type[Any]:
             super().__init__(*args, **options)
             self.logger = self.conn.logger = _MUTE
             self.conn.debug = False
+            self.conn.reject = _in_one_shape(self.conn.reject)  # type: ignore[method-assign, assignment]
 
         def data_received(self, data: bytes) -> None:
             self.shares.use(self.transport)
             super().data_received(data)
+            if self.conn.handshake_exc is not None and not self.handshake_initiated:
+                # Uvicorn would wait for more, and what websockets have said would not be sent.
+                said = b"".join(self.conn.data_to_send())
+                self.transport.write(said or self.conn.reject(400, _NO_HANDSHAKE).serialize())
+                self.transport.close()
 
         def handle_ping(self) -> None:
             """Answer, but not one who does not read: the answers would pile up."""
@@ -155,3 +168,22 @@ def websocket_protocol(lines: Shares[Any]) -> type[Any]:
                 self.conn.data_to_send()
 
     return Mute
+
+
+def _in_one_shape(reject: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
+    """Return what makes the refusals that come from websockets themselves."""
+
+    def refuse(status: Any, text: str) -> Any:
+        made = reject(status, text)
+        made.body = json.dumps(error_data(made.status_code, text.strip() or _NO_SOCKET)).encode()
+        for name, value in strict(_head(made.body)):
+            with contextlib.suppress(KeyError):
+                del made.headers[name.decode()]
+            made.headers[name.decode()] = value.decode()
+        return made
+
+    return refuse
+
+
+def _head(body: bytes) -> list[tuple[bytes, bytes]]:
+    return [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
