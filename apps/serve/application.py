@@ -162,9 +162,8 @@ async def _ask(front: Front, request: Request) -> Response:
         answer = _error(415, _WRONG_TYPE.format(said[:80], name))
     else:
         try:
-            with one.arriving():
-                body = await request.body()
             client = client_of(request.client.host if request.client else "?")
+            body = await one.arrived(client, request.body())
             told = await _answered(front, one, request, Asked(body, began_ns, client, request.query_params))
         except ClientDisconnect:
             raise  # it hung up, or the guard has answered already

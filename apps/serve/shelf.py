@@ -6,9 +6,9 @@ no request is the slow first one.
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from edgevit.registry import door
 from edgevit.runtime import Frame, load
 from edgevit.runtime.frame import Pixels
 
+from ..web.shares import Shares
 from .desk import Desk, FullError
 from .kinds import check_kind
 
@@ -56,7 +57,7 @@ class Served:
     def __init__(self, name: str, bundle: Bundle, session: Any, depth: int) -> None:
         self.name, self.bundle, self.engine = name, bundle, str(session.engine_description)
         self._session, self._count = session, 0
-        self._arriving, self._depth = 0, depth
+        self._arriving: Shares[asyncio.Future[bytes]] = Shares(_MOST_ARRIVING * depth)
         self.desk: Desk[Asked, Answered] = Desk(name, self._answer, depth=depth)
 
     @property
@@ -64,16 +65,26 @@ class Served:
         """Say what else than the server's own limits a client may run into."""
         return ""
 
-    @contextmanager
-    def arriving(self) -> Iterator[None]:
-        """Count a body that is being read, or raise: what is read is in memory, and nobody shall fill that."""
-        if self._arriving >= _MOST_ARRIVING * self._depth:
+    async def arrived(self, client: str, body: Coroutine[Any, Any, bytes]) -> bytes:
+        """Return a body when all of it is here, or raise ``FullError``.
+
+        What is read is in memory, so that as many may be under way and no more. They are shared out: who sends many
+        slowly keeps nobody else from sending.
+        """
+        if self._arriving.full_for(client):
+            body.close()
             raise FullError(self.name, 1.0)
-        self._arriving += 1
+        reading = asyncio.ensure_future(body)
+        if (leaving := self._arriving.enter(client, reading)) is not None:
+            leaving.cancel()
         try:
-            yield
+            await asyncio.wait((reading,))
         finally:
-            self._arriving -= 1
+            self._arriving.leave(reading)
+            reading.cancel()
+        if reading.cancelled():
+            raise FullError(self.name, 1.0)
+        return reading.result()
 
     def _answer(self, asked: Asked) -> Answered:
         began_ns = time.monotonic_ns()

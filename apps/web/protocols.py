@@ -160,6 +160,11 @@ def websocket_protocol(lines: Shares[Any]) -> type[Any]:
                 self.transport.write(said or self.conn.reject(400, _NO_HANDSHAKE).serialize())
                 self.transport.close()
 
+        def handle_cont(self, event: Any) -> None:
+            """Pass over pieces of nothing: a message may have any number of them, and all would be kept."""
+            if event.data or event.fin:
+                super().handle_cont(event)
+
         def handle_ping(self) -> None:
             """Answer, but not one who does not read: the answers would pile up."""
             if self.writable.is_set():

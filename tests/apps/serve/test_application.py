@@ -215,27 +215,6 @@ def test_a_full_queue_answers_503_at_once_and_the_rest_are_answered(tmp_path: Pa
     assert session.closed
 
 
-def test_bodies_that_arrive_slowly_do_not_fill_the_memory(tmp_path: Path) -> None:
-    here, session = served_here.start_waiting(tmp_path, depth=1)
-    head = b"POST /v1/slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\nhalf"
-    lines = [socket.create_connection(("127.0.0.1", here.running.address.port)) for _ in range(2)]
-    for line in lines:
-        line.sendall(head)
-    replies: list[Reply] = []
-
-    def full() -> bool:
-        session.let.release()
-        replies.append(here.client().ask("/v1/slow", body=picture(), headers=OK))
-        return replies[-1].status == 503
-
-    until(full)
-    assert "ask again" in replies[-1].json()["message"]
-    for line in lines:
-        line.close()
-    until(lambda: not full())
-    assert here.close()
-
-
 def test_an_engine_that_hangs_is_not_waited_for_and_the_server_says_that_it_is_not_ready(tmp_path: Path) -> None:
     here, session = served_here.start_waiting(tmp_path, depth=4, timeout_s=0.3)
     described = here.client().ask("/openapi.json").json()

@@ -208,10 +208,25 @@ def test_who_does_not_read_what_it_asked_for_is_cut_off(
             threading.Event().wait(0.01)
 
 
-def test_pings_that_are_answered_and_never_read_do_not_pile_up(server: Running, lines: contextlib.ExitStack) -> None:
+def upgraded(server: Running, lines: contextlib.ExitStack) -> tuple[socket.socket, Any]:
+    """Open a websocket whose client does only what it is told; return the server's side too."""
     line = opened(server, lines, MODEST, HEAD.replace(b"\r\n\r\n", UPGRADE))
     assert line.recv(65536).startswith(b"HTTP/1.1 101")
     (one,) = server._server.server_state.connections
+    return line, one
+
+
+def test_a_message_of_endless_pieces_of_nothing_is_not_kept(server: Running, lines: contextlib.ExitStack) -> None:
+    line, one = upgraded(server, lines)
+    line.sendall(frames.Frame(frames.Opcode.TEXT, b"x", fin=False).serialize(mask=True))
+    line.sendall(frames.Frame(frames.Opcode.CONT, b"", fin=False).serialize(mask=True) * 1000)
+    line.sendall(frames.Frame(frames.Opcode.PING, b"").serialize(mask=True))
+    assert line.recv(2) == b"\x8a\0"
+    assert len(one.frames) == 1
+
+
+def test_pings_that_are_answered_and_never_read_do_not_pile_up(server: Running, lines: contextlib.ExitStack) -> None:
+    line, one = upgraded(server, lines)
     ping = frames.Frame(frames.Opcode.PING, bytes(125)).serialize(mask=True)
     for _ in range(300):
         line.sendall(ping * 1000)
