@@ -29,7 +29,7 @@ _WHAT = (
     "?run=RUN, which the answer says, with each next picture."
 )
 _FULL = (
-    "All runs of '{0}' are taken, and no other client has more than yours. One ends when nothing is sent to it for "
+    "All runs of '{0}' are taken, and no client has two more than you. One ends when nothing is sent to it for "
     f"{FORGET_S:.0f} s: send no more to one that is over, and ask again in {{1:.0f}} s."
 )
 

@@ -30,7 +30,7 @@ _MUTE = logging.Logger("edgevit web", logging.CRITICAL + 1)
 """In no tree of loggers, so nobody's settings make it speak."""
 _NO_HANDSHAKE = "That is not how a websocket begins."
 _NO_SOCKET = "There is no websocket here."
-_FULL = "As many connections are open as may be, and from here as many as from anywhere. Close some, or wait."
+_FULL = "As many connections are open as may be, and no client has two more than you. Close some, or wait."
 
 
 class _Line(asyncio.Protocol):

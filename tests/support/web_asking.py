@@ -105,12 +105,17 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "number": (int, float),
 }
 _KNOWN = {"type", "const", "enum", "properties", "required", "additionalProperties", "items", "minItems", "maxItems",
-          "minLength", "maxLength", "minimum", "maximum", "description", "format"}  # fmt: skip
+          "minLength", "maxLength", "minimum", "maximum", "description", "format", "oneOf"}  # fmt: skip
 
 
 def _wrongs(document: dict[str, Any], schema: Any, data: Any, at: str = "$") -> Iterator[str]:
     schema = _resolved(document, schema)
     assert set(schema) <= _KNOWN, f"the check does not know {set(schema) - _KNOWN}"
+    if "oneOf" in schema:
+        fitting = [one for one in schema["oneOf"] if not [*_wrongs(document, one, data, at)]]
+        if len(fitting) != 1:
+            yield f"{at} fits {len(fitting)} of {len(schema['oneOf'])} forms: {data!r}"
+        return
     kind = schema.get("type")
     if kind and (not isinstance(data, _TYPES[kind]) or (isinstance(data, bool) and kind != "boolean")):
         yield f"{at} is no {kind}: {data!r}"
