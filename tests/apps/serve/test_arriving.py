@@ -79,3 +79,20 @@ def test_who_sends_many_slowly_keeps_nobody_else_from_sending(
         assert more
     assert said.startswith(b"HTTP/1.1 503")
     assert under_way(here) == 1
+
+
+def test_three_hundred_bodies_that_dribble_leave_room_for_others(tmp_path: Path, lines: contextlib.ExitStack) -> None:
+    """Lines, bodies and the queue are bounded one behind the other; none of them is full for who has its share."""
+    here = served_here.start_folder(served_here.folder(tmp_path))
+    head = HEAD.replace(b"slow", b"good")
+    place = ("127.0.0.1", here.running.address.port)
+    held = [lines.enter_context(socket.create_connection(place, source_address=("127.0.0.2", 0))) for _ in range(300)]
+    for line in held:
+        with contextlib.suppress(ConnectionError):
+            line.sendall(head)
+    for _ in range(10):
+        reply = here.client(own="127.0.0.1").ask("/v1/good", body=picture(), headers=OK)
+        assert reply.status == 200
+    assert len(here.front.shelf.served["good"]._arriving) <= 32
+    lines.close()
+    assert here.close()
