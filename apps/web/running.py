@@ -58,7 +58,7 @@ class Running:
         lines: Shares[Any] = Shares(protocols.MOST_LINES)
         config = uvicorn.Config(
             app,
-            loop="asyncio",  # where another one is installed too: of its lines one can be told how much it reads at once
+            loop="asyncio",  # another one's lines cannot be told how much to read at once
             http=protocols.http_protocol(lines),
             ws=protocols.websocket_protocol(lines),
             ws_max_size=_LARGEST_MESSAGE_BYTES,
