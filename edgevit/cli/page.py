@@ -24,11 +24,11 @@ def add_page_options(parser: argparse.ArgumentParser) -> None:
 
 def serving_of(args: argparse.Namespace) -> Any:
     """Take the port of ``--serve``, or return None; the other options need it."""
+    if args.serve is not None and args.metrics is not None:
+        _refuse_one_port(args.serve, args.metrics)
     if args.serve is None:
         refuse_page_options(args)
         return None
-    if args.metrics is not None:
-        _refuse_one_port(args.serve, args.metrics)
     folder = {} if args.record_dir is None else {"record_dir": args.record_dir}
     return door("edgevit.apps.viewer.serving:Serving")(args.serve, hosts=args.allow_host, say=console.note, **folder)
 
