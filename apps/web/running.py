@@ -71,6 +71,8 @@ class Running:
         )
         self._server = uvicorn.Server(config)
         self._fault: BaseException | None = None
+        # Not ``Thread.join``: a signal whose handler raises there makes Python take a running thread for ended.
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="edgevit web", daemon=True)
 
     @property
@@ -81,29 +83,29 @@ class Running:
     @property
     def alive(self) -> bool:
         """Tell whether it still serves."""
-        return self._thread.is_alive()
+        return self._thread.ident is not None and not self._ended.is_set()
 
     def start(self) -> Running:
         """Begin to answer."""
         self._thread.start()
-        while not self._server.started and self._thread.is_alive():
-            self._thread.join(0.01)
+        while not self._server.started and not self._ended.wait(0.01):
+            pass
         if self._fault is not None:
             raise EdgevitError(f"The server at {self.address} did not start: {self._fault}.") from self._fault
         return self
 
     def wait(self) -> None:
         """Block until it ends; a signal's exception comes through, and leaving the ``with`` block ends the server."""
-        while self._thread.is_alive():
-            self._thread.join(0.5)
+        while not self._ended.wait(0.5):
+            pass
 
     def stop(self) -> bool:
         """Take nothing new, finish what is in flight within the grace, and end; tell whether that went in time."""
         self._server.should_exit = True
-        if self._thread.ident is not None:
-            self._thread.join(self._grace_s + _MARGIN_S)
+        if self._thread.ident is not None and self._ended.wait(self._grace_s + _MARGIN_S):
+            self._thread.join()
         self._place.close()
-        return not self._thread.is_alive()
+        return not self.alive
 
     def __enter__(self) -> Running:
         return self.start()
@@ -118,6 +120,8 @@ class Running:
             self._server.run(sockets=[self._place.take()])
         except BaseException as exc:  # uvicorn calls sys.exit where it cannot start
             self._fault = exc
+        finally:
+            self._ended.set()
 
 
 def check_packages() -> Any:

@@ -83,6 +83,35 @@ def test_what_is_in_flight_is_finished_and_nothing_new_is_taken() -> None:
         Client(server.url).ask("/")
 
 
+def test_a_signal_while_it_waits_cuts_nothing_off() -> None:
+    class EndedError(Exception):
+        pass
+
+    def end(number: int, frame: object) -> None:
+        raise EndedError
+
+    def wait_for_the_signal() -> None:
+        with server:
+            asking.start()
+            assert app.began.wait(30)
+            threading.Timer(1.5, app.let.set).start()
+            signal.setitimer(signal.ITIMER_REAL, 0.3)
+            server.wait()
+
+    app, replies = Slow(), list[int]()
+    server = Running(app, Address(), grace_s=30)
+    asking = threading.Thread(target=lambda: replies.append(Client(server.url).ask("/").status))
+    before = signal.signal(signal.SIGALRM, end)
+    try:
+        with pytest.raises(EndedError):
+            wait_for_the_signal()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert not server.alive
+    asking.join(30)
+    assert (replies, app.cut) == ([200], 0)
+
+
 def test_who_does_not_finish_is_cut_off_within_the_grace() -> None:
     app = Slow()
     server = Running(app, Address(), grace_s=1).start()
