@@ -9,20 +9,16 @@ from typing import Any
 from edgevit.runtime.pipeline import Pipeline
 
 from .run_figures import RunFigures
-from .web.address import parse_address
 from .web.exposition import PATH, Exposition
-from .web.guard import Guard, Rules
-from .web.running import Listening, Running, check_packages
-from .web.tokens import choose_token, invitation
+from .web.port import Port
+from .web.running import Running
+from .web.tokens import invitation
 
 _BODY_BYTES = 1024
 
 
-class Metrics:
-    """Hold a taken port. On an address that others can reach a token is needed, as for a page.
-
-    It is the environment's ``EDGEVIT_TOKEN``, or made, and then ``say`` gets it once.
-    """
+class Metrics(Port):
+    """Hold the port of a run's figures; ``say`` gets their address, with the token if that was made."""
 
     def __init__(
         self,
@@ -32,13 +28,8 @@ class Metrics:
         token: str | None = None,
         say: Callable[[str], object] = print,
     ) -> None:
-        check_packages()
-        self._hosts, self._say = tuple(hosts), say
-        address = parse_address(place)
-        self._token, self._made = choose_token(address, token)
-        self._listening = Listening(address)
-        self.address = self._listening.address
-        self._events = 0
+        super().__init__(place, hosts=hosts, token=token)
+        self._say, self._events = say, 0
 
     def counting(self, on_event: Callable[[str], object] | None) -> Callable[[str], object]:
         """Return what counts the events of a run and passes them on."""
@@ -54,14 +45,9 @@ class Metrics:
     def tells(self, pipeline: Pipeline, session: Any) -> Iterator[Running]:
         """Answer until the block is left."""
         figures = RunFigures(pipeline, session, events=lambda: self._events)
-        rules = Rules(self.address, self._token, self._hosts, most_body_bytes=_BODY_BYTES)
-        with Running(Guard(Exposition(figures.collect), rules), self._listening, grace_s=1) as running:
+        with self.serving(Exposition(figures.collect), self.rules(_BODY_BYTES), grace_s=1) as running:
             self._say(self._where())
             yield running
-
-    def close(self) -> None:
-        """Give the port back, if nothing was told on it."""
-        self._listening.close()
 
     def _where(self) -> str:
         shown = f", with the header 'Authorization: Bearer {self._token}' (shown this once)" if self._made else ""

@@ -18,6 +18,8 @@ from .errors import EdgevitError, InputError, UsageError, missing
 U8 = npt.NDArray[np.uint8]
 
 MAX_PIXELS = 178_956_970  # where Pillow itself stops: half a gigabyte as RGB, and more than any camera's single shot
+LONGEST_SIDE = 1 << 20
+"""What ``edgevit.kernels`` take. Pillow keeps an address a row, so that tall pictures are larger than their pixels."""
 PILLOW_FORMATS = {
     ".bmp": "BMP",
     ".jfif": "JPEG",
@@ -174,6 +176,8 @@ def _walk_jpeg(data: bytes, name: str, max_pixels: int) -> bool:
 def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise _too_large(name, f"{width} x {height}", max_pixels)
+    if max(width, height) > LONGEST_SIDE:
+        raise InputError(f"The picture {name} is {width} x {height}; at most {LONGEST_SIDE} pixels a side are read.")
 
 
 def _too_large(name: str, size: str, max_pixels: int) -> InputError:

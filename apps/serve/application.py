@@ -162,9 +162,9 @@ async def _ask(front: Front, request: Request) -> Response:
         answer = _error(415, _WRONG_TYPE.format(said[:80], name))
     else:
         try:
-            with one.arriving():
-                body = await request.body()
-            told = await _answered(front, one, request, Asked(body, began_ns, request.query_params))
+            client = client_of(request.client.host if request.client else "?")
+            body = await one.arrived(client, request.body())
+            told = await _answered(front, one, request, Asked(body, began_ns, client, request.query_params))
         except ClientDisconnect:
             raise  # it hung up, or the guard has answered already
         except ConnectionAbortedError:
@@ -181,8 +181,7 @@ async def _ask(front: Front, request: Request) -> Response:
 
 async def _answered(front: Front, one: Served, request: Request, asked: Asked) -> Answered:
     """Wait for the answer, no longer than is allowed, and no longer than the client does."""
-    client = client_of(request.client.host if request.client else "?")
-    queued = one.desk.ask(client, asked)
+    queued = one.desk.ask(asked.client, asked)
     future = asyncio.wrap_future(queued)
     gone = asyncio.ensure_future(request.receive())
     both: set[asyncio.Future[Any]] = {future, gone}

@@ -1,7 +1,7 @@
 """Queue the work for one engine: bounded, fair between clients, one piece at a time on a thread of its own.
 
-Clients take turns, whoever has how much waiting. When the queue is full, who has nothing in it takes the last place of
-whom has most; everybody else is sent away at once, since a queue that only grows answers nobody.
+Clients take turns, whoever has how much waiting. When the queue is full, who has two less in it than another takes the
+last place of whom has most; everybody else is sent away at once, since a queue that only grows answers nobody.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
-class FullError(EdgevitError):
-    """The queue has no place. ``wait_s`` is a guess at when it has one."""
+_WAITING = "'{0}' has as many requests waiting as it may have; ask again in {1:.0f} s."
 
-    def __init__(self, name: str, wait_s: float) -> None:
-        super().__init__(f"'{name}' has as many requests waiting as it may have; ask again in {wait_s:.0f} s.")
+
+class FullError(EdgevitError):
+    """There is no place. ``wait_s`` is a guess at when there is one; ``words`` tell both."""
+
+    def __init__(self, name: str, wait_s: float, words: str = _WAITING) -> None:
+        super().__init__(words.format(name, wait_s))
         self.wait_s = wait_s
 
 
@@ -81,7 +84,7 @@ class Desk(Generic[Item, Answer]):
         if self._count < self._depth:
             return
         most = max(self._waiting, key=lambda name: len(self._waiting[name]), default=client)
-        if client in self._waiting or len(self._waiting[most]) < 2:
+        if len(self._waiting.get(most, ())) < len(self._waiting.get(client, ())) + 2:
             raise FullError(self.name, self._guess_s())
         _, sent_away = self._waiting[most].pop()
         self._count -= 1

@@ -13,6 +13,9 @@ UNSAID = ("application/octet-stream", "application/x-www-form-urlencoded")
 _ALWAYS = ("image/jpeg", "image/png")
 """The kinds whose size OpenCV's road knows before it decodes; see ``edgevit.decoders``."""
 
+_MOST_SCANS = 1000
+"""Of a JPEG; more than any camera or program writes. Each costs milliseconds, and may be a few bytes long."""
+
 _FIRST: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -53,6 +56,8 @@ def check_kind(data: bytes) -> None:
     if kind not in kinds_here():
         raise InputError(f"{kind} is not decoded on this machine, {_listed(_ALWAYS)} are. Type there: pip install "
                          "'edgevit[image]'")  # fmt: skip
+    if kind == "image/jpeg" and data.count(b"\xff\xda") > _MOST_SCANS:
+        raise InputError(f"The JPEG has more than {_MOST_SCANS} scans. Save it again, not progressive.")
 
 
 def _listed(kinds: tuple[str, ...]) -> str:

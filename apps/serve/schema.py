@@ -25,11 +25,12 @@ ERRORS = {
     422: "The body is no picture, or a damaged one, or one of too many pixels.",
     429: "The client asks too often.",
     500: "The engine failed, or answered NaN: that is never a result.",
-    503: "Too many requests wait, or the server ends. Retry-After tells when to ask again.",
+    503: "Too many requests wait, all connections or a tracker's runs are taken, or the server ends. Retry-After tells "
+    "when to ask again.",
     504: "The answer took longer than is waited for.",
 }
-_ALWAYS = (400, 401, 403, 404, 405, 413, 421, 429)
-_PICTURE = (*_ALWAYS, 408, 415, 422, 500, 503, 504)
+_ALWAYS = (400, 401, 403, 404, 405, 413, 421, 429, 503)
+_PICTURE = (*_ALWAYS, 408, 415, 422, 500, 504)
 _MOST_NAMES = 200
 """A model of more classes has its names in its bundle; listing them here would make a document that nobody reads."""
 
@@ -66,10 +67,11 @@ def document(shelf: Shelf, *, token: bool, most_body_bytes: int) -> dict[str, An
 def _picture_operation(one: Served, most_body_bytes: int) -> dict[str, Any]:
     manifest = one.bundle.manifest
     mark = "" if manifest.trained else " UNTRAINED weights: its answers have no meaning."
+    said = f"{manifest.model}, {manifest.format} {manifest.precision}, by {one.engine}.{mark} {one.limits}"
     picture = {"schema": {"type": "string", "format": "binary", "minLength": 1, "maxLength": most_body_bytes}}
     return {
         "summary": f"Ask {one.name}",
-        "description": f"{manifest.model}, {manifest.format} {manifest.precision}, by {one.engine}.{mark}",
+        "description": said.rstrip(),
         "operationId": f"ask.{one.name}",
         **({"parameters": _PARAMETERS} if manifest.task == "track" else {}),
         "requestBody": {"required": True, "content": dict.fromkeys((*kinds_here(), *UNSAID), picture)},
@@ -94,7 +96,8 @@ def _text(summary: str, name: str, kind: str, schema: dict[str, Any]) -> dict[st
 
 def _health() -> dict[str, Any]:
     made = _operation("Tell whether the server is ready", "health", "Health")
-    bad = {"description": "Not ready.", "content": {"application/json": {"schema": _ref("schemas/Health")}}}
+    either = {"oneOf": [_ref("schemas/Health"), _ref("schemas/Error")]}
+    bad = _error(503) | {"description": "Not ready.", "content": {"application/json": {"schema": either}}}
     return {**made, "responses": {**made["responses"], "503": bad}}
 
 

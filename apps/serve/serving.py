@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..web.address import Address
-from ..web.guard import Guard, Rules
-from ..web.running import Listening, Running, check_packages
-from ..web.tokens import choose_token, invitation
+from ..web.port import Port
 from .application import Front, application
 from .shelf import Served, Shelf, open_shelf
 
@@ -55,9 +53,7 @@ def serve(
     ``log`` hears of each answer, ``note`` of what went wrong inside.
     """
     wishes = wishes or Wishes()
-    check_packages()
-    token, made = choose_token(address, wishes.token)
-    listening = Listening(address)  # a taken port should not cost the loading of models
+    port = Port(address, hosts=wishes.hosts, token=wishes.token)  # a taken one should not cost the loading of models
     try:
         shelf = open_shelf(
             place,
@@ -69,27 +65,19 @@ def serve(
             opened=on_open,
         )
     except BaseException:
-        listening.close()
+        port.close()
         raise
-    front = Front(shelf, wishes.timeout_s, wishes.most_body_bytes, token is not None, note)
-    rules = Rules(
-        listening.address,
-        token,
-        wishes.hosts,
-        most_body_bytes=wishes.most_body_bytes,
-        rate_per_s=wishes.rate_per_s,
-        burst=int(4 * wishes.rate_per_s) + 1,
-    )
+    front = Front(shelf, wishes.timeout_s, wishes.most_body_bytes, port.protected, note)
+    rate = wishes.rate_per_s
+    rules = replace(port.rules(wishes.most_body_bytes), rate_per_s=rate, burst=int(4 * rate) + 1)
     try:
-        guard = Guard(application(front), rules, log=log, note=note)
-        with Running(guard, listening, grace_s=int(wishes.timeout_s) + 1) as running:
+        with port.serving(application(front), rules, grace_s=int(wishes.timeout_s) + 1, log=log, note=note) as running:
             if on_start is not None:
-                url = invitation(listening.address, token if made else None)
-                on_start(Started(url, listening.address, shelf, token is not None))
+                on_start(Started(port.url, port.address, shelf, port.protected))
             try:
                 running.wait()
             finally:
                 front.stopping = True
     finally:
-        listening.close()
+        port.close()
         shelf.close()

@@ -6,9 +6,9 @@ no request is the slow first one.
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from edgevit.registry import door
 from edgevit.runtime import Frame, load
 from edgevit.runtime.frame import Pixels
 
+from ..web.shares import Shares
 from .desk import Desk, FullError
 from .kinds import check_kind
 
@@ -33,10 +34,11 @@ _CLOSING_S = 5.0
 
 @dataclass(frozen=True)
 class Asked:
-    """Hold one picture that came; ``wish`` is what stood behind the question mark."""
+    """Hold one picture that came, and from whom; ``wish`` is what stood behind the question mark."""
 
     data: bytes
     asked_ns: int
+    client: str
     wish: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -55,19 +57,34 @@ class Served:
     def __init__(self, name: str, bundle: Bundle, session: Any, depth: int) -> None:
         self.name, self.bundle, self.engine = name, bundle, str(session.engine_description)
         self._session, self._count = session, 0
-        self._arriving, self._depth = 0, depth
+        self._arriving: Shares[asyncio.Future[bytes]] = Shares(_MOST_ARRIVING * depth)
         self.desk: Desk[Asked, Answered] = Desk(name, self._answer, depth=depth)
 
-    @contextmanager
-    def arriving(self) -> Iterator[None]:
-        """Count a body that is being read, or raise: what is read is in memory, and nobody shall fill that."""
-        if self._arriving >= _MOST_ARRIVING * self._depth:
+    @property
+    def limits(self) -> str:
+        """Say what else than the server's own limits a client may run into."""
+        return ""
+
+    async def arrived(self, client: str, body: Coroutine[Any, Any, bytes]) -> bytes:
+        """Return a body when all of it is here, or raise ``FullError``.
+
+        What is read is in memory, so that as many may be under way and no more. They are shared out: who sends many
+        slowly keeps nobody else from sending.
+        """
+        if self._arriving.full_for(client):
+            body.close()
             raise FullError(self.name, 1.0)
-        self._arriving += 1
+        reading = asyncio.ensure_future(body)
+        if (leaving := self._arriving.enter(client, reading)) is not None:
+            leaving.cancel()
         try:
-            yield
+            await asyncio.wait((reading,))
         finally:
-            self._arriving -= 1
+            self._arriving.leave(reading)
+            reading.cancel()
+        if reading.cancelled():
+            raise FullError(self.name, 1.0)
+        return reading.result()
 
     def _answer(self, asked: Asked) -> Answered:
         began_ns = time.monotonic_ns()
@@ -120,6 +137,9 @@ def open_shelf(
     try:
         for path in bundles_at(place):
             key = name or (path.stem if path.suffix.lower() == ".zip" else path.name)
+            if not key.isprintable():  # it would break lines, or could not be written as UTF-8
+                shelf.refused[ascii(key)[1:-1]] = "its name has letters that cannot be shown; rename it."
+                continue
             if key in shelf.served or key in shelf.refused:
                 shelf.refused.setdefault(path.name, f"another bundle is named '{key}'; rename one of them.")
                 continue

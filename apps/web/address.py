@@ -45,6 +45,10 @@ class Address:
         own = here() if self.everywhere else None
         return self.url if own is None else f"http://{own}:{self.port}/"
 
+    def same_port(self, other: Address) -> bool:
+        """Tell whether both name one port; an address that stands for all of this machine's is each of them."""
+        return self.port == other.port != 0 and (self.host == other.host or self.everywhere or other.everywhere)
+
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from edgevit.errors import EdgevitError, EnvironmentFault, missing
 
+from . import protocols
 from .address import Address, ip_of
-from .protocols import http_protocol, websocket_protocol
+from .shares import Shares
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 GRACE_S = 5
 """How long requests in flight may take when the server ends; then they are cut off."""
 _MARGIN_S = 3.0
+_DEAD_AFTER_MS = 30_000
 _LARGEST_MESSAGE_BYTES = 64 << 10
 
 
@@ -53,10 +55,12 @@ class Running:
         self._place = place if isinstance(place, Listening) else Listening(place)
         self.address = self._place.address
         self._grace_s = grace_s
+        lines: Shares[Any] = Shares(protocols.MOST_LINES)
         config = uvicorn.Config(
             app,
-            http=http_protocol(),
-            ws=websocket_protocol(),
+            loop="asyncio",  # another one's lines cannot be told how much to read at once
+            http=protocols.http_protocol(lines),
+            ws=protocols.websocket_protocol(lines),
             ws_max_size=_LARGEST_MESSAGE_BYTES,
             ws_per_message_deflate=False,  # pictures are compressed already
             lifespan="auto",
@@ -67,6 +71,8 @@ class Running:
         )
         self._server = uvicorn.Server(config)
         self._fault: BaseException | None = None
+        # Not ``Thread.join``: a signal whose handler raises there makes Python take a running thread for ended.
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="edgevit web", daemon=True)
 
     @property
@@ -77,29 +83,29 @@ class Running:
     @property
     def alive(self) -> bool:
         """Tell whether it still serves."""
-        return self._thread.is_alive()
+        return self._thread.ident is not None and not self._ended.is_set()
 
     def start(self) -> Running:
         """Begin to answer."""
         self._thread.start()
-        while not self._server.started and self._thread.is_alive():
-            self._thread.join(0.01)
+        while not self._server.started and not self._ended.wait(0.01):
+            pass
         if self._fault is not None:
             raise EdgevitError(f"The server at {self.address} did not start: {self._fault}.") from self._fault
         return self
 
     def wait(self) -> None:
         """Block until it ends; a signal's exception comes through, and leaving the ``with`` block ends the server."""
-        while self._thread.is_alive():
-            self._thread.join(0.5)
+        while not self._ended.wait(0.5):
+            pass
 
     def stop(self) -> bool:
         """Take nothing new, finish what is in flight within the grace, and end; tell whether that went in time."""
         self._server.should_exit = True
-        if self._thread.ident is not None:
-            self._thread.join(self._grace_s + _MARGIN_S)
+        if self._thread.ident is not None and self._ended.wait(self._grace_s + _MARGIN_S):
+            self._thread.join()
         self._place.close()
-        return not self._thread.is_alive()
+        return not self.alive
 
     def __enter__(self) -> Running:
         return self.start()
@@ -114,6 +120,8 @@ class Running:
             self._server.run(sockets=[self._place.take()])
         except BaseException as exc:  # uvicorn calls sys.exit where it cannot start
             self._fault = exc
+        finally:
+            self._ended.set()
 
 
 def check_packages() -> Any:
@@ -144,6 +152,9 @@ def _listening(family: socket.AddressFamily, host: str, address: Address) -> soc
     made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Who is gone would keep its line, and what is owed to it, for ever. Accepted sockets inherit this.
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD_AFTER_MS)
         if family == socket.AF_INET6:
             both = address.everywhere and socket.has_dualstack_ipv6()
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if both else 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import Any
 
 from ..errors import UsageError
@@ -23,6 +24,8 @@ def add_page_options(parser: argparse.ArgumentParser) -> None:
 
 def serving_of(args: argparse.Namespace) -> Any:
     """Take the port of ``--serve``, or return None; the other options need it."""
+    if args.serve is not None and args.metrics is not None:
+        _refuse_one_port(args.serve, args.metrics)
     if args.serve is None:
         refuse_page_options(args)
         return None
@@ -35,6 +38,16 @@ def metrics_of(args: argparse.Namespace) -> Any:
     if args.metrics is None:
         return None
     return door("edgevit.apps.metrics:Metrics")(args.metrics, hosts=args.allow_host, say=console.note)
+
+
+def _refuse_one_port(page: str, figures: str) -> None:
+    """Say so where both were given the same: the second would hear that another program has taken it."""
+    first, second = map(door("edgevit.apps.web.address:parse_address"), (page, figures))
+    if first.same_port(second):
+        other = replace(second, port=9464 if first.port != 9464 else 9465)
+        raise UsageError(
+            f"--serve {page} and --metrics {figures} are one port; each needs its own. Type: --metrics {other}"
+        )
 
 
 def refuse_page_options(args: argparse.Namespace) -> None:

@@ -68,6 +68,11 @@ def test_run_serves_a_page_beside_its_outputs(tracker: str, tmp_path: Path) -> N
     [
         (["track", "{album}", "--serve", "eighty"], "'eighty' has no port from 0 to 65535"),
         (["run", "{tracker}", "{album}", "--serve", "http://localhost"], "is a URL or a path, not an address"),
+        (
+            ["run", "{tracker}", "nowhere.mp4", "--serve", "0.0.0.0:9464", "--metrics", "9464"],
+            "--serve 0.0.0.0:9464 and --metrics 9464 are one port; each needs its own. Type: --metrics 127.0.0.1:9465",
+        ),
+        (["track", "nowhere.mp4", "--metrics", ":8080", "--serve", "8080"], "Type: --metrics 127.0.0.1:9464"),
         (["track", "{album}", "--serve", "0", "--show"], "Leave --show and --point out"),
         (["track", "{album}", "--serve", "0", "--point", "52,50"], "Leave --show and --point out"),
         (["track", "{album}", "--once", "--box", red_box.FIRST], "--once is for a page. Type: --serve 8080"),

@@ -6,15 +6,17 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import served_here
-from web_asking import Client
+from web_asking import Client, until
 
 from edgevit.cli import main
 
@@ -130,6 +132,32 @@ def test_from_other_machines_a_token_is_made_and_shown_once(place: Path) -> None
     code, err = running.end(signal.SIGTERM)
     assert code == 143
     assert token not in err
+
+
+def test_a_request_that_is_under_way_at_the_end_is_answered(place: Path) -> None:
+    """The signal comes in the middle of the body."""
+    running = Typed(str(place), "0")
+    where = ("127.0.0.1", urlsplit(running.url).port or 0)
+    body = served_here.picture()
+    with socket.create_connection(where, timeout=60) as line:
+        head = f"POST /v1/good HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+        line.sendall(head.encode() + body[:10])
+        Client(running.url).ask("/health")  # what was said before has been heard
+        running.process.send_signal(signal.SIGTERM)
+        until(lambda: refuses(where))
+        line.sendall(body[10:])
+        assert line.recv(12) == b"HTTP/1.1 200"
+    assert running.process.wait(60) == 143
+    running.process.communicate()
+
+
+def refuses(where: tuple[str, int]) -> bool:
+    """Tell whether nobody listens there any more."""
+    try:
+        socket.create_connection(where, timeout=60).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def test_people_are_told_the_same(place: Path) -> None:

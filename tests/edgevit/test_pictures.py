@@ -157,6 +157,16 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(side: int, tmp_pat
         read_picture(path)
 
 
+@pytest.mark.parametrize("size_wh", [(2, (1 << 20) + 1), ((1 << 20) + 1, 2)])
+def test_a_picture_that_is_a_line_is_refused_before_it_is_decoded(
+    size_wh: tuple[int, int], tmp_path: Path, road: str
+) -> None:
+    path = tmp_path / "line.png"
+    path.write_bytes(bomb(*size_wh))
+    with pytest.raises(InputError, match="at most 1048576 pixels a side are read"):
+        read_picture(path)
+
+
 def test_the_limit_of_pixels_can_be_set(samples: dict[str, Path], road: str) -> None:
     for kind in ("rgba", "exif1", "gif"):
         with pytest.raises(InputError, match="60 x 40 pixels; at most 2399"):

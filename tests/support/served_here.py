@@ -85,10 +85,10 @@ class Here:
     token: str | None
     _clients: list[Client] = field(default_factory=list)
 
-    def client(self, **headers: str) -> Client:
-        """Return a new connection that shows the token."""
+    def client(self, *, own: str | None = None, **headers: str) -> Client:
+        """Return a new connection that shows the token; ``own`` is another of this machine's addresses."""
         shown = {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        self._clients.append(Client(self.running.url, {**shown, **headers}))
+        self._clients.append(Client(self.running.url, {**shown, **headers}, own=own))
         return self._clients[-1]
 
     def close(self) -> bool:

@@ -28,12 +28,13 @@ class Reply:
 
 
 class Client:
-    """Keep one connection to a server, opened anew where it was closed."""
+    """Keep one connection to a server, opened anew where it was closed; ``own`` is the address that it comes from."""
 
-    def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, url: str, headers: Mapping[str, str] | None = None, *, own: str | None = None) -> None:
         parts = urlsplit(url)
         assert parts.hostname is not None
-        self._line = http.client.HTTPConnection(parts.hostname, parts.port, timeout=TIMEOUT_S)
+        source = None if own is None else (own, 0)
+        self._line = http.client.HTTPConnection(parts.hostname, parts.port, timeout=TIMEOUT_S, source_address=source)
         self._headers = dict(headers or {})
 
     def ask(
@@ -104,12 +105,17 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "number": (int, float),
 }
 _KNOWN = {"type", "const", "enum", "properties", "required", "additionalProperties", "items", "minItems", "maxItems",
-          "minLength", "maxLength", "minimum", "maximum", "description", "format"}  # fmt: skip
+          "minLength", "maxLength", "minimum", "maximum", "description", "format", "oneOf"}  # fmt: skip
 
 
 def _wrongs(document: dict[str, Any], schema: Any, data: Any, at: str = "$") -> Iterator[str]:
     schema = _resolved(document, schema)
     assert set(schema) <= _KNOWN, f"the check does not know {set(schema) - _KNOWN}"
+    if "oneOf" in schema:
+        fitting = [one for one in schema["oneOf"] if not [*_wrongs(document, one, data, at)]]
+        if len(fitting) != 1:
+            yield f"{at} fits {len(fitting)} of {len(schema['oneOf'])} forms: {data!r}"
+        return
     kind = schema.get("type")
     if kind and (not isinstance(data, _TYPES[kind]) or (isinstance(data, bool) and kind != "boolean")):
         yield f"{at} is no {kind}: {data!r}"

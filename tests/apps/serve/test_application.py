@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -93,6 +94,13 @@ def bomb(side: int) -> bytes:
     return held.getvalue()
 
 
+def thin() -> bytes:
+    """Return a small file of few pixels, which would need some hundred bytes for each of them."""
+    held = io.BytesIO()
+    Image.new("1", (1, 2_000_000)).save(held, "PNG")
+    return held.getvalue()
+
+
 def noise(kind: str) -> bytes:
     held = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)).save(held, kind)
@@ -108,6 +116,7 @@ def noise(kind: str) -> bytes:
         ("/v1/good", noise("PNG")[:900], OK, 422, "damaged or cut short"),
         ("/v1/good", bomb(8000), OK, 422, "8000 x 8000 pixels; at most 50000000"),
         ("/v1/good", bomb(20_000), OK, 422, "more pixels; at most 50000000"),
+        ("/v1/good", thin(), OK, 422, "1 x 2000000; at most 1048576 pixels a side"),
         ("/v1/good", b"%!PS-Adobe-3.0 EPSF-3.0\n", OK, 422, "not a picture"),
         ("/v1/good", b"{}", {"Content-Type": "application/json"}, 415, "curl --data-binary @picture.jpg"),
         ("/v1/good", b"x", {"Content-Type": "multipart/form-data; boundary=x"}, 415, "multipart/form-data"),
@@ -206,27 +215,6 @@ def test_a_full_queue_answers_503_at_once_and_the_rest_are_answered(tmp_path: Pa
     assert session.closed
 
 
-def test_bodies_that_arrive_slowly_do_not_fill_the_memory(tmp_path: Path) -> None:
-    here, session = served_here.start_waiting(tmp_path, depth=1)
-    head = b"POST /v1/slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\nhalf"
-    lines = [socket.create_connection(("127.0.0.1", here.running.address.port)) for _ in range(2)]
-    for line in lines:
-        line.sendall(head)
-    replies: list[Reply] = []
-
-    def full() -> bool:
-        session.let.release()
-        replies.append(here.client().ask("/v1/slow", body=picture(), headers=OK))
-        return replies[-1].status == 503
-
-    until(full)
-    assert "ask again" in replies[-1].json()["message"]
-    for line in lines:
-        line.close()
-    until(lambda: not full())
-    assert here.close()
-
-
 def test_an_engine_that_hangs_is_not_waited_for_and_the_server_says_that_it_is_not_ready(tmp_path: Path) -> None:
     here, session = served_here.start_waiting(tmp_path, depth=4, timeout_s=0.3)
     described = here.client().ask("/openapi.json").json()
@@ -269,6 +257,20 @@ def test_the_end_finishes_what_is_in_flight(tmp_path: Path) -> None:
     asking.join(60)
     assert [reply.status for reply in replies] == [200]
     assert session.closed
+
+
+def test_bundles_that_are_deleted_are_served_until_the_end(tmp_path: Path) -> None:
+    place = served_here.folder(tmp_path)
+    here = served_here.start_folder(place)
+    shutil.rmtree(place)
+    try:
+        client = here.client()
+        assert client.ask("/v1/good", body=picture(), headers=OK).status == 200
+        fault = client.ask("/v1/picky", body=picture(grey=0), headers=OK)
+        assert (fault.status, str(tmp_path) in fault.body.decode()) == (500, False)
+        assert [client.ask(path).status for path in ("/", "/v1", "/health", "/metrics")] == [200] * 4
+    finally:
+        assert here.close()
 
 
 def test_the_document_is_json_that_says_which_version_it_is_of(document: dict[str, Any]) -> None:

@@ -60,13 +60,17 @@ def test_a_full_queue_sends_away_at_once_and_says_when_to_come_back() -> None:
     assert finish(desk, gate, futures) == ["a1", "b1"]
 
 
-def test_who_has_nothing_waiting_gets_the_last_place_of_whom_has_most() -> None:
-    desk, gate = held(3)
-    futures = [desk.ask("a", f"a{n}") for n in range(3)]
-    futures.append(desk.ask("b", "b0"))
-    with pytest.raises(FullError):
-        futures[2].result(timeout=0)
-    assert finish(desk, gate, [*futures[:2], futures[3]]) == ["a0", "b0", "a1"]
+def test_who_has_two_less_waiting_gets_the_last_place_of_whom_has_most() -> None:
+    desk, gate = held(5)
+    futures = [desk.ask("a", f"a{n}") for n in range(5)]
+    futures += [desk.ask("b", "b0"), desk.ask("b", "b1")]
+    for client in "ab":
+        with pytest.raises(FullError):
+            desk.ask(client, "more")
+    for sent_away in futures[3:5]:
+        with pytest.raises(FullError):
+            sent_away.result(timeout=0)
+    assert finish(desk, gate, futures[:3] + futures[5:]) == ["a0", "b0", "a1", "b1", "a2"]
 
 
 def test_who_went_away_is_not_worked_for_and_leaves_a_place() -> None:

@@ -91,17 +91,53 @@ def test_what_cannot_be_followed_is_told(here: Here, client: Client, query: str,
     assert (reply.status, sentence in reply.json()["message"]) == (status, True), reply.body
 
 
-def test_runs_are_bounded_and_silent_ones_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "MOST_RUNS", 2)
+def begun(client: Client) -> str:
+    run: str = ask(client, 0, f"box={BOX}").json()["run"]
+    return run
+
+
+@pytest.fixture
+def four(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Here]:
+    """Serve a tracker that has four runs."""
+    monkeypatch.setattr(following, "MOST_RUNS", 4)
     blob_onnx.write(tmp_path / "blob")
     here = served_here.start_folder(tmp_path)
-    client = here.client()
-    runs = [ask(client, 0, f"box={BOX}").json()["run"] for _ in range(2)]
+    yield here
+    assert here.close()
+
+
+def test_runs_are_bounded_and_silent_ones_are_forgotten(four: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = four.client()
+    document = client.ask("/openapi.json").json()
+    assert "at most 4 runs at a time" in document["paths"]["/v1/blob"]["post"]["description"]
+    runs = [begun(client) for _ in range(4)]
     full = ask(client, 0, f"box={BOX}")
+    assert misfits(document, "/v1/blob", "post", full) == []
     assert (full.status, 1 <= int(full.headers["retry-after"]) <= 60) == (503, True)
+    assert "All runs of 'blob' are taken" in full.json()["message"]
     assert ask(client, 0, "box=900,1,2,2").status == 503
+    assert ask(client, 1, f"run={runs[0]}").status == 200
     monkeypatch.setattr(following, "FORGET_S", 0.0)
     assert ask(client, 1, f"run={runs[0]}").status == 404
     assert ask(client, 0, f"box={BOX}").status == 200
-    client.close()
-    assert here.close()
+
+
+def test_a_client_that_has_all_runs_gives_half_of_them_to_another(four: Here) -> None:
+    """Those go to which nothing was sent for longest; who has no more than its share keeps it."""
+    greedy, modest = four.client(own="127.0.0.2"), four.client()
+    theirs = [begun(greedy) for _ in range(4)]
+    assert ask(greedy, 1, f"run={theirs[0]}").status == 200
+    for query in ("box=900,900,20,20", "box=1,2,3", "run=nobody"):  # what begins nothing costs nobody anything
+        assert ask(modest, 0, query).status in (404, 422)
+    assert [ask(greedy, 2, f"run={run}").status for run in theirs] == [200] * 4
+    ours = [begun(modest) for _ in range(2)]
+    assert ask(modest, 0, f"box={BOX}").status == 503
+    assert [ask(greedy, 2, f"run={run}").status for run in theirs] == [404, 404, 200, 200]
+    gone = ask(greedy, 2, f"run={theirs[0]}").json()["message"]
+    assert "to make room for a client that has fewer" in gone
+    for _ in range(3):
+        assert ask(greedy, 0, f"box={BOX}").status == 503
+    for index in (1, 2, 3):
+        for run in ours:
+            (track,) = ask(modest, index, f"run={run}").json()["tracks"]
+            assert track["box_xyxy"][0] == pytest.approx(40 + 2 * index, abs=6)

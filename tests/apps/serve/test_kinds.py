@@ -67,3 +67,11 @@ def test_without_pillow_only_what_opencv_can_measure_is_taken(monkeypatch: pytes
     kinds.check_kind(picture("PNG"))
     with pytest.raises(InputError, match=r"image/webp is not decoded.*pip install 'edgevit\[image\]'"):
         kinds.check_kind(picture("WEBP"))
+
+
+def test_a_jpeg_of_ever_more_scans_is_refused_before_it_is_decoded() -> None:
+    """Each scan goes through the whole picture again: a small file could keep an engine's thread busy for an hour."""
+    data = picture("JPEG")
+    kinds.check_kind(data + b"\xff\xda" * 999)
+    with pytest.raises(InputError, match=r"more than 1000 scans\. Save it again, not progressive"):
+        kinds.check_kind(data + b"\xff\xda" * 1000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -58,3 +59,22 @@ def test_nothing_to_serve_is_a_fault(tmp_path: Path) -> None:
     tiny_bundles.write(tmp_path / "bad")
     with pytest.raises(BundleError, match=r"Nothing in .* can be served\. bad: "):
         open_shelf(tmp_path, depth=1)
+
+
+@pytest.mark.parametrize("name", [b"two\nlines", b"\xff\xfe"])
+def test_a_name_that_cannot_be_shown_is_refused_and_told(tmp_path: Path, name: bytes) -> None:
+    content = onnx_files.mean_classifier(tmp_path / "source.onnx").read_bytes()
+    made = tiny_bundles.write(tmp_path / "all" / "it", content=content).path
+    try:
+        shutil.copytree(made, made.parent / os.fsdecode(name))
+    except OSError:
+        pytest.skip("this file system has no such names")
+    shelf = open_shelf(made.parent, depth=1)
+    try:
+        assert list(shelf.served) == ["it"]
+        ((shown, why),) = shelf.refused.items()
+        assert shown.isascii()
+        assert shown.isprintable()
+        assert "rename it" in why
+    finally:
+        shelf.close()

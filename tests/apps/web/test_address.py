@@ -63,6 +63,22 @@ def test_any_text_is_an_address_or_a_sentence(text: str) -> None:
     assert 0 <= address.port <= 65535
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("8080", "localhost:8080", True),
+        ("0.0.0.0:8080", "8080", True),
+        ("192.168.1.7:8080", "[::]:8080", True),
+        ("8080", "8081", False),
+        ("8080", "192.168.1.7:8080", False),
+        ("0", "0", False),
+    ],
+)
+def test_two_that_name_one_port_are_known(one: str, other: str, same: bool) -> None:
+    first, second = parse_address(one), parse_address(other)
+    assert (first.same_port(second), second.same_port(first)) == (same, same)
+
+
 def test_what_is_shown_can_be_typed_where_it_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgevit.apps.web.address.here", lambda: "10.1.2.3")
     assert parse_address("0.0.0.0:80").shown_url == "http://10.1.2.3:80/"

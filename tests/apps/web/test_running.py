@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from web_asking import Client
 
-from edgevit.apps.web import protocols, running
+from edgevit.apps.web import running
 from edgevit.apps.web.address import Address
 from edgevit.apps.web.running import Listening, Running
 from edgevit.errors import EnvironmentFault, MissingDependencyError
@@ -83,6 +83,35 @@ def test_what_is_in_flight_is_finished_and_nothing_new_is_taken() -> None:
         Client(server.url).ask("/")
 
 
+def test_a_signal_while_it_waits_cuts_nothing_off() -> None:
+    class EndedError(Exception):
+        pass
+
+    def end(number: int, frame: object) -> None:
+        raise EndedError
+
+    def wait_for_the_signal() -> None:
+        with server:
+            asking.start()
+            assert app.began.wait(30)
+            threading.Timer(1.5, app.let.set).start()
+            signal.setitimer(signal.ITIMER_REAL, 0.3)
+            server.wait()
+
+    app, replies = Slow(), list[int]()
+    server = Running(app, Address(), grace_s=30)
+    asking = threading.Thread(target=lambda: replies.append(Client(server.url).ask("/").status))
+    before = signal.signal(signal.SIGALRM, end)
+    try:
+        with pytest.raises(EndedError):
+            wait_for_the_signal()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert not server.alive
+    asking.join(30)
+    assert (replies, app.cut) == ([200], 0)
+
+
 def test_who_does_not_finish_is_cut_off_within_the_grace() -> None:
     app = Slow()
     server = Running(app, Address(), grace_s=1).start()
@@ -115,43 +144,6 @@ def test_no_signal_is_touched() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with Running(Slow(), Address()):
         assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
-
-
-def test_a_line_that_says_nothing_or_dribbles_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocols, "QUIET_S", 0.3)
-    app = Slow()
-    app.let.set()
-    with Running(app, Address()) as server:
-        place = ("127.0.0.1", server.address.port)
-        with socket.create_connection(place, timeout=30) as silent, socket.create_connection(place, timeout=30) as slow:
-            slow.sendall(b"GET / HTTP/1.1\r\nHo")
-            assert silent.recv(1) == b""
-            assert slow.recv(1) == b""
-        with socket.create_connection(place, timeout=30) as again:
-            again.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HT")
-            while again.recv(4096):
-                pass
-
-
-def test_lines_beyond_the_most_are_closed_and_the_others_live(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocols, "MOST_LINES", 5)
-    app = Slow()
-    app.let.set()
-    with Running(app, Address()) as server:
-        place = ("127.0.0.1", server.address.port)
-        held = [socket.create_connection(place, timeout=30) for _ in range(20)]
-        for line in held[:5]:
-            line.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            assert line.recv(4096).startswith(b"HTTP/1.1 200")
-        closed = 0
-        for line in held[5:]:
-            try:
-                closed += line.recv(1) == b""
-            except ConnectionResetError:
-                closed += 1
-        assert closed == 15
-        for line in held:
-            line.close()
 
 
 @pytest.mark.parametrize(
