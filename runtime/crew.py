@@ -1,4 +1,8 @@
-"""Start the threads of a run, hear of their faults, and see them off at the end."""
+"""Start the threads of a run, hear of their faults, and see them off at the end.
+
+Each says itself when it ends: a signal that comes while Python waits in ``Thread.join`` makes it believe, up to 3.12,
+that a thread has ended which goes on.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +17,15 @@ _LEAVE_S = 2.0
 
 
 class Crew:
-    """Hold threads of one kind. ``fail`` hears each fault in the thread that has it; being stopped is none."""
+    """Hold threads of one kind. ``fail`` hears each fault in the thread that has it; being stopped is none.
 
-    def __init__(self, fail: Callable[[BaseException], None]) -> None:
-        self._fail = fail
-        self._threads: list[tuple[threading.Thread, Callable[[], bool]]] = []
-        self._ending = 0
-        self._lock = threading.Lock()
+    ``drained`` is called by the one that ends last.
+    """
+
+    def __init__(self, fail: Callable[[BaseException], None], drained: Callable[[], None] = lambda: None) -> None:
+        self._fail, self._drained = fail, drained
+        self._at_work: dict[str, Callable[[], bool]] = {}
+        self._ended = threading.Condition()
 
     def begin(self, name: str, work: Callable[[], object], *, may_stay: Callable[[], bool] = lambda: False) -> None:
         """Start one. ``may_stay`` tells whether it may be left behind, as one that waits for a device: it will end."""
@@ -31,27 +37,26 @@ class Crew:
                 pass
             except BaseException as exc:
                 self._fail(exc)
+            finally:
+                with self._ended:
+                    del self._at_work[name]
+                    last = not self._at_work
+                    self._ended.notify_all()
+                if last:
+                    self._drained()
 
-        thread = threading.Thread(target=guarded, name=f"edgevit {name}", daemon=True)
-        self._threads.append((thread, may_stay))
-        thread.start()
+        self._at_work[name] = may_stay
+        threading.Thread(target=guarded, name=f"edgevit {name}", daemon=True).start()
 
     def alive(self) -> bool:
         """Tell whether one of them works still."""
-        return any(thread.is_alive() for thread, _ in self._threads)
-
-    def last(self) -> bool:
-        """Tell the caller, one of them who is about to end and calls this once, whether all others have done so."""
-        with self._lock:
-            self._ending += 1
-            return self._ending == len(self._threads)
+        return bool(self._at_work)
 
     def look(self, timeout_s: float) -> None:
         """Wait until one of them ends, or for so long. A signal wakes the main thread."""
-        for thread, _ in self._threads:
-            if thread.is_alive():
-                thread.join(timeout_s)
-                return
+        with self._ended:
+            if self._at_work:
+                self._ended.wait(timeout_s)
 
     def see_off(self, progress: Callable[[], object], stall_s: float) -> list[str]:
         """Wait until all have ended; return the names of those who made no progress for so long and were left.
@@ -64,10 +69,10 @@ class Crew:
             now_s, seen = time.monotonic(), progress()
             if seen != last:
                 last, quiet_s = seen, now_s
-            held = [thread.name for thread, may_stay in self._threads if thread.is_alive() and not may_stay()]
+            held = [name for name, may_stay in list(self._at_work.items()) if not may_stay()]
             if not held and now_s - began_s > _LEAVE_S:
                 return []
             if held and now_s - quiet_s > stall_s:
-                return [name.removeprefix("edgevit ") for name in held]
+                return held
             self.look(0.02)
         return []

@@ -146,15 +146,16 @@ class Pipeline:
 
     def results(self) -> Iterator[Any]:
         """Yield the model's answers, the newest only where the newest wins; leaving the loop ends the run."""
-        answers = self.answers()
+        answers, over = self.answers(), False
         with self:
             try:
                 while True:
                     try:
-                        job = answers.take(_LOOK_S)
+                        job = answers.take(0 if over else _LOOK_S)
                     except TimeoutError:
-                        if self._over():
+                        if over:
                             break
+                        over = self._over()  # and one more look, for what came meanwhile
                     else:
                         yield job.value
             except Finished:

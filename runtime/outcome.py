@@ -1,0 +1,61 @@
+"""Know whether a run goes on, and what ended it: its end, a caller, or the first fault of any thread."""
+
+from __future__ import annotations
+
+import threading
+from typing import Literal
+
+from edgevit.errors import UsageError
+
+
+class Outcome:
+    """Go from ``new`` through ``running`` to ``ended`` or, where somebody would not wait, ``stopping``."""
+
+    def __init__(self) -> None:
+        self.why = ""
+        self.fault: BaseException | None = None
+        self._state: Literal["new", "running", "ended", "stopping"] = "new"
+        self._lock = threading.Lock()
+
+    @property
+    def running(self) -> bool:
+        """Whether frames are still taken in."""
+        return self._state == "running"
+
+    @property
+    def stopping(self) -> bool:
+        """Whether somebody has stopped it."""
+        return self._state == "stopping"
+
+    def begin(self) -> None:
+        """Raise if it has begun before."""
+        with self._lock:
+            if self._state != "new":
+                raise UsageError("A pipeline runs once; make another one.")
+            self._state = "running"
+
+    def end(self) -> None:
+        """Say that there are no more frames."""
+        with self._lock:
+            if self._state == "running":
+                self._state = "ended"
+
+    def stop(self, why: str) -> bool:
+        """Say that somebody stops it; False if somebody has before."""
+        with self._lock:
+            if self._state == "stopping":
+                return False
+            self._state, self.why = "stopping", self.why or why
+            return True
+
+    def fail(self, fault: BaseException) -> None:
+        """Keep the first fault."""
+        with self._lock:
+            self.fault, self.why = self.fault or fault, self.why or "failed"
+
+    def tell(self) -> None:
+        """Raise what went wrong. That a reader of the output went away is nothing wrong."""
+        if isinstance(self.fault, BrokenPipeError):
+            self.why = "the reader of the output went away"
+        elif self.fault is not None:
+            raise self.fault
