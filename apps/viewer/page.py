@@ -118,7 +118,8 @@ class Page:
             beat.cancel()
             self._loop = None
 
-        files = [Route(_path(file), _sender(file), methods=["GET"]) for file in _STATIC.iterdir() if file.suffix in _KINDS]
+        served = [file for file in _STATIC.iterdir() if file.suffix in _KINDS]
+        files = [Route(_path(file), _sender(file), methods=["GET"]) for file in served]
         routes = [*files, Route("/log.jsonl", self._send_log, methods=["GET"]), WebSocketRoute("/live", live)]
         return Starlette(routes=routes, lifespan=lifespan)
 

@@ -7,7 +7,7 @@ export const HINT = "Draw a box around a target, or tap on it.";
 const KEYS = "Enter begins a box, arrows move it, Shift and arrows size it, Enter follows, Escape leaves.";
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const STEP = 0.02; // of the picture
-const CLICK_PX = 6; // a stroke shorter than this is a point
+const CLICK_PX = 6, TAP_PX = 12; // a shorter stroke is a point; fingers roll
 
 /** Return left, top, right, bottom of a stroke. */
 export const boxOf = ({ from, to }) => [
@@ -35,7 +35,9 @@ export function makeDrawable(view, follow) {
     view.paintSoon();
   };
   canvas.onpointerup = (event) => {
-    if (view.stroke?.pointer === event.pointerId) end(view, isPoint(view) ? view.stroke.to : boxOf(view.stroke), follow);
+    if (view.stroke?.pointer !== event.pointerId) return;
+    const isPoint = lengthOf(view) < (event.pointerType === "touch" ? TAP_PX : CLICK_PX);
+    end(view, isPoint ? view.stroke.to : boxOf(view.stroke), follow);
   };
   canvas.onpointercancel = canvas.onblur = () => view.leave();
   canvas.onfocus = () => canvas.matches(":focus-visible") && say(KEYS);
@@ -59,10 +61,11 @@ function within(view, [x, y]) {
   return [Math.max(0, Math.min(width, x)), Math.max(0, Math.min(height, y))];
 }
 
-function isPoint(view) {
+/** Return how long a stroke is on the screen. */
+function lengthOf(view) {
   const [left, top, right, bottom] = boxOf(view.stroke);
   const scale = view.canvas.getBoundingClientRect().width / view.header.size_hw[1];
-  return Math.hypot(right - left, bottom - top) * scale < CLICK_PX;
+  return Math.hypot(right - left, bottom - top) * scale;
 }
 
 function keyed(view, event, follow) {
