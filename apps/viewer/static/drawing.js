@@ -53,13 +53,11 @@ function end(view, place, follow) {
 /** Return where an event is, in pixels of the frame. */
 function placeOf(view, event) {
   const box = view.canvas.getBoundingClientRect(), [height, width] = view.header.size_hw;
-  return within(view, [((event.clientX - box.left) / box.width) * width, ((event.clientY - box.top) / box.height) * height]);
+  const x = (event.clientX - box.left) / box.width, y = (event.clientY - box.top) / box.height;
+  return [within(0, 1, x) * width, within(0, 1, y) * height];
 }
 
-function within(view, [x, y]) {
-  const [height, width] = view.header.size_hw;
-  return [Math.max(0, Math.min(width, x)), Math.max(0, Math.min(height, y))];
-}
+const within = (least, most, value) => Math.max(least, Math.min(most, value));
 
 /** Return how long a stroke is on the screen. */
 function lengthOf(view) {
@@ -74,15 +72,22 @@ function keyed(view, event, follow) {
   if (stroke ? !step && key !== "Enter" && key !== "Escape" : key !== "Enter") return;
   event.preventDefault();
   if (key === "Escape") return view.leave();
+  if (step) return move(view, event.shiftKey ? ["to"] : ["from", "to"], step);
   const [height, width] = header.size_hw;
   if (!stroke) {
     view.stroke = { from: [width * 0.35, height * 0.35], to: [width * 0.65, height * 0.65], pointer: null };
     say(KEYS);
-  } else if (key === "Enter") return end(view, boxOf(stroke), follow);
-  else {
-    const moved = ([x, y]) => within(view, [x + step[0] * width * STEP, y + step[1] * height * STEP]);
-    stroke.to = moved(stroke.to);
-    if (!event.shiftKey) stroke.from = moved(stroke.from);
-  }
+    view.paintSoon();
+  } else end(view, boxOf(stroke), follow);
+}
+
+/** Move ends of a stroke together, as far as all of them stay in the picture. */
+function move(view, ends, step) {
+  const [height, width] = view.header.size_hw, { stroke } = view;
+  const [across, down] = [width, height].map((size, axis) => {
+    const places = ends.map((end) => stroke[end][axis]);
+    return within(-Math.min(...places), size - Math.max(...places), step[axis] * size * STEP);
+  });
+  for (const end of ends) stroke[end] = [stroke[end][0] + across, stroke[end][1] + down];
   view.paintSoon();
 }

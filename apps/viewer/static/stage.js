@@ -52,7 +52,7 @@ export class Stage {
   }
 
   #look() {
-    for (const view of this.views) view.look();
+    for (const view of this.views) view.discount();
     this.#hooks.looked();
   }
 }

@@ -65,8 +65,8 @@ export class View {
     this.#goOn();
   }
 
-  /** Say nothing of the ages of what came so far: nobody looked. */
-  look() {
+  /** Count no age of what came so far: nobody looked. */
+  discount() {
     if (this.#fresh) this.#fresh.isTimely = false;
     if (this.#next) this.#next.isTimely = false;
   }

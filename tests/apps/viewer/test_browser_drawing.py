@@ -92,10 +92,15 @@ def test_keys_do_all_that_a_mouse_does(browser: Any, run: Run) -> None:
         seen.says("Paused")
         stands = seen.picture()["index"]
         page.focus(PICTURE)
-        for key in ("Enter", "ArrowRight", "ArrowUp", "Shift+ArrowLeft", "Enter"):
+        seen.says("Enter begins a box, arrows move it")
+        for key in ("Enter", *["ArrowRight"] * 20, "ArrowUp", "Shift+ArrowLeft", "Enter"):
             page.keyboard.press(key)
         seen.says("is followed.")
         shown = seen.picture()
+        left, _, right, _ = shown["result"]["tracks"][0]["box_xyxy"]
+        width = shown["result"]["size_hw"][1]
+        assert abs(right - 0.98 * width) < 1, "it stops at the edge"
+        assert abs(right - left - 0.28 * width) < 1, "and keeps its size there"
         assert shown["index"] == stands
         assert len(shown["result"]["tracks"]) == 1, "it is shown, though no answer came"
         page.get_by_role("button", name="Go on").press("Enter")
