@@ -1,7 +1,7 @@
 // What is drawn over a picture: targets, the best classes, the box being drawn. In CSS pixels; `scale` of them are one
 // pixel of the frame, `room` is the picture's {width, height}.
 
-const COLOURS = ["#28dc96", "#ffaa28", "#5aaaff", "#ff6ea0", "#be8cff"]; // as in the videos that are recorded
+const COLOURS = ["#28dc96", "#5aaaff", "#ff6ea0", "#be8cff"]; // as in the videos that are recorded
 const WARNING = "#ffb21a", LOST = "#eb463c";
 const PLATE = "rgb(12 14 18 / 78%)";
 const PAD = 8, ROW = 26, LABEL = 22;

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 from shown_page import Shown
+
+from edgevit.apps.draw import WARNING
+from edgevit.apps.draw_tracks import COLOURS, LOST
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
@@ -69,6 +73,15 @@ def test_what_a_module_exports_somebody_imports() -> None:
     }
     assert offered
     assert offered == wanted
+
+
+def test_targets_have_the_colours_that_they_have_in_videos_and_none_is_that_of_doubt() -> None:
+    (told,) = re.findall(r"COLOURS = (\[[^\]]+\])", MODULES["overlay.js"])
+    assert json.loads(told) == [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in COLOURS]
+    for name, colour in (("WARNING", WARNING), ("LOST", LOST)):
+        assert f'{name} = "#{bytes(colour).hex()}"' in MODULES["overlay.js"]
+        apart = [sum(abs(a - b) for a, b in zip(own, colour, strict=True)) for own in COLOURS]
+        assert min(apart) > 100, "it can be told from the others at a glance"
 
 
 @pytest.mark.parametrize("name", MODULES)
