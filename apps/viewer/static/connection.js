@@ -70,7 +70,8 @@ export class Connection {
   #unpack(buffer) {
     if (decoder.decode(new Uint8Array(buffer, 0, 4)) !== "EVP1") return;
     const length = new DataView(buffer).getUint32(4, true);
-    this.#hears.picture(JSON.parse(decoder.decode(new Uint8Array(buffer, 8, length))), new Uint8Array(buffer, 8 + length));
+    const header = JSON.parse(decoder.decode(new Uint8Array(buffer, 8, length)));
+    this.#hears.picture(header, new Uint8Array(buffer, 8 + length));
   }
 
   #watch() {
@@ -82,7 +83,8 @@ export class Connection {
   }
 
   #lost(event) {
-    for (const reply of this.#waiting.values()) reply({ ok: false, message: "The connection was lost before the answer came." });
+    const message = "The connection was lost before the answer came.";
+    for (const reply of this.#waiting.values()) reply({ ok: false, message });
     this.#waiting.clear();
     this.#retry = setTimeout(() => this.#again(), this.#retryMs);
     this.#retryMs = Math.min(LAST_RETRY_MS, this.#retryMs * GROWTH);

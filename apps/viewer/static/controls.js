@@ -55,6 +55,7 @@ export class Controls {
     if (!reply.ok) return say(reply.message, "bad");
     this.#isRecording = on;
     if (on) say("Recording, on the server.");
-    else say(reply.files.length ? `Recorded on the server: ${reply.files.join(", ")}` : "Nothing came while it was recording.");
+    else if (reply.files.length) say(`Recorded on the server: ${reply.files.join(", ")}`);
+    else say("Nothing came while it was recording.");
   }
 }

@@ -21,7 +21,7 @@ export function listTargets(views, numbered, stop) {
       const key = `${view.lane}-${track.id}`;
       kept.add(key);
       const name = numbered ? `Source ${view.lane + 1}, target ${track.id}` : `Target ${track.id}`;
-      const row = list.querySelector(`[data-key="${key}"]`) ?? addTarget(list, key, name, () => stop(view, track.id, name));
+      const row = list.querySelector(`[data-key="${key}"]`) ?? addTarget(key, name, () => stop(view, track.id, name));
       row.querySelector(".swatch").style.background = colourOf(track);
       row.querySelector(".state").textContent = `${track.state}, ${percent(track.score)}`;
     }
@@ -29,13 +29,13 @@ export function listTargets(views, numbered, stop) {
   $("hint").textContent = kept.size ? "" : "Nothing is followed. " + HINT;
 }
 
-function addTarget(list, key, name, stop) {
+function addTarget(key, name, stop) {
   const said = make("p", { className: "said" }, make("b", { textContent: name }), make("span", { className: "state" }));
   const button = make("button", { type: "button", textContent: "Stop", onclick: stop });
   button.setAttribute("aria-label", `Stop following ${name.toLowerCase()}`);
   const row = make("li", {}, make("i", { className: "swatch" }), said, button);
   row.dataset.key = key;
-  list.append(row);
+  $("target-list").append(row);
   return row;
 }
 

@@ -11,7 +11,10 @@ export class Stage {
   #names = null;
   #hooks;
 
-  /** `hooks` are those of the views, follow(view, number, place), chosen() of others than before, and looked(), at them or away. */
+  /**
+   * `hooks` are those of the views; follow(view, number, place); chosen(), when others are shown than before; and
+   * looked(), when somebody begins or ends to look at them.
+   */
   constructor(hooks) {
     this.#hooks = hooks;
     document.addEventListener("visibilitychange", () => this.#look());
@@ -31,7 +34,8 @@ export class Stage {
     for (const view of this.views) view.close();
     const several = names.length > 1;
     // Two cameras may have one name, so several are numbered.
-    this.views = names.map((name, lane) => new View(lane, several ? `${lane + 1}  ${name}` : name, several, this.#hooks));
+    const titles = names.map((name, lane) => (several ? `${lane + 1}  ${name}` : name));
+    this.views = titles.map((title, lane) => new View(lane, title, several, this.#hooks));
     if (draws) for (const view of this.views) makeDrawable(view, this.#hooks.follow);
     $("views").replaceChildren(...this.views.map((view) => view.figure));
     $("tabs").hidden = !several;

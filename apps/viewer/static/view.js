@@ -18,6 +18,7 @@ export class View {
   #planned = false;
   #fresh = null; // of a picture that was not painted yet: whether its age says something
   #paintedAt = 0;
+  #lookedAt = 0; // since then pictures are asked for
   #sizes;
 
   /** `hooks` has taken(header), when the next picture may come, and painted(view, at, isTimely) for each new one. */
@@ -67,15 +68,17 @@ export class View {
 
   /** Count no age of what came so far: nobody looked. */
   discount() {
+    this.#lookedAt = performance.now();
     if (this.#fresh) this.#fresh.isTimely = false;
     if (this.#next) this.#next.isTimely = false;
   }
 
   /** Say on the picture that it is old, where others should have come. */
   showSilence(now, areExpected) {
-    const ms = now - this.#paintedAt;
-    this.silence.hidden = !areExpected || !this.#bitmap || this.stroke !== null || ms < SILENCE_MS;
-    if (!this.silence.hidden) this.silence.textContent = `No new picture for ${Math.floor(ms / 1000)} s`;
+    if (!areExpected || this.stroke) this.#lookedAt = now;
+    const seconds = Math.floor((now - this.#paintedAt) / 1000);
+    this.silence.hidden = !this.#bitmap || now - Math.max(this.#paintedAt, this.#lookedAt) < SILENCE_MS;
+    if (!this.silence.hidden) this.silence.textContent = `No new picture for ${seconds} s`;
   }
 
   paintSoon() {

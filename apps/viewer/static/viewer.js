@@ -11,6 +11,7 @@ import { listBest, listTargets, showFigures } from "./side.js";
 import { Stage } from "./stage.js";
 
 const REFRESH_MS = 250;
+const LOST = "The connection is lost: what is shown is old. This page tries to come back by itself.";
 const TRY_AGAIN = 1013; // a websocket's word for a server that is full
 
 const run = { task: "", names: [], isOver: false };
@@ -65,7 +66,7 @@ async function lost(event) {
   controls.enable(false);
   const isNews = showLink("lost", run.isOver ? "Ended" : "Reconnecting");
   if (event.code === TRY_AGAIN) say(`The server is busy: ${event.reason}.`, "bad");
-  else if (isNews && !run.isOver) say("The connection is lost: what is shown is old. This page tries to come back by itself.", "bad");
+  else if (isNews && !run.isOver) say(LOST, "bad");
   // A browser does not tell a page why a websocket was refused, but it does tell why a file was.
   const answer = await fetch("icon.svg", { cache: "no-store" }).catch(() => null);
   if (answer?.status === 401) say("The server asks for its token: open the address that it printed once more.", "bad");

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from page_browser import CLIP, DESK, PHONE, PICTURE, Run, fits, tab, until
-from shown_page import Camera, Shown
+from shown_page import SMALL, WAIT_S, Camera, Shown
 
 from edgevit.runtime.frame import Frame
 
@@ -76,4 +78,31 @@ def test_a_source_may_change_its_size(browser: Any, tmp_path: Path) -> None:
             index, ratio = seen.page.eval_on_selector(PICTURE, told)
             turns.add(index // 40)
             assert abs(ratio - (160 / 90 if index // 40 % 2 else 90 / 160)) < 0.02
+        assert seen.errors == []
+
+
+class Stalling(Camera):
+    """Yield some pictures and no more until it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(every_s=0.05)
+        self.goes_on = threading.Event()
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in super().__iter__():
+            if frame.index > 100:
+                self.goes_on.wait(WAIT_S)
+            yield Frame(SMALL, "rgb", time.monotonic_ns(), frame.index, self.name)
+
+
+def test_a_source_that_stalls_is_said_on_its_picture_alone(browser: Any, tmp_path: Path) -> None:
+    stalling = Stalling()
+    made = Shown(tmp_path, [stalling, Camera(every_s=0.05)])
+    with made.running(), tab(browser, f"http://127.0.0.1:{made.port}/", **DESK) as seen:
+        note = seen.page.locator(".view .silence:visible")
+        note.wait_for()
+        assert note.count() == 1
+        assert re.fullmatch(r"No new picture for \d+ s", note.inner_text())
+        stalling.goes_on.set()
+        until(lambda: note.count() == 0)
         assert seen.errors == []
