@@ -13,7 +13,8 @@ from .canvas import U8, Colour, box, text
 from .draw import PANEL, WARNING, WHITE, Measures, draw_banner, percent
 from .lettering import ink
 
-COLOURS: tuple[Colour, ...] = ((40, 220, 150), (255, 170, 40), (90, 170, 255), (255, 110, 160), (190, 140, 255))
+COLOURS: tuple[Colour, ...] = ((40, 220, 150), (90, 170, 255), (255, 110, 160), (190, 140, 255))
+"""Of targets, by turns; none is near the warning's amber or the red of a lost one."""
 LOST: Colour = (235, 70, 60)
 _CORNER = 0.25
 """Share of a side that is drawn of a lost target's box."""

@@ -124,7 +124,7 @@ def test_make_says_what_can_be_typed_and_what_is_missing(tmp_path: Path) -> None
     assert "needs Python 3.10 or later" in refused.stderr
 
 
-PAGE = ("index.html", "viewer.js", "viewer.css", "icon.svg")
+PAGE = ("index.html", "viewer.js", "connection.js", "overlay.js", "viewer.css", "icon.svg")
 GOOD_WHEEL = "edgevit-0.1.0-py3-none-linux_x86_64.whl"
 
 
@@ -146,7 +146,7 @@ def test_a_whole_wheel_is_let_through() -> None:
         ("edgevit-0.1.0-cp311-cp311-linux_x86_64.whl", "", "", "is not the name of a native wheel"),
         (GOOD_WHEEL, "edgevit/runtime/session.py", "", "session.py is missing"),
         (GOOD_WHEEL, "edgevit/devices/host.toml", "", "host.toml is missing"),
-        (GOOD_WHEEL, "edgevit/apps/viewer/static/viewer.js", "", "viewer.js is missing"),
+        (GOOD_WHEEL, "edgevit/apps/viewer/static/connection.js", "", "connection.js is missing"),
         (GOOD_WHEEL, "edgevit/kernels/libedgevit_kernels.so", "", "the native kernels are missing"),
         (GOOD_WHEEL, "edgevit-0.1.0.dist-info/licenses/LICENSE", "", "the licence is missing"),
         (GOOD_WHEEL, "", "runtime/session.py", "has no place in a wheel"),

@@ -1,6 +1,7 @@
-"""Join hub, desk, board and log into one application: four files, the log, and a websocket a viewer.
+"""Join hub, desk, board and log into one application: the page's files, the log, and a websocket a viewer.
 
 The page itself is ``static/``: no build step, nothing from elsewhere, and all of it under ``default-src 'self'``.
+Every file there is served, ``index.html`` as ``/`` and each other one by its name.
 Starlette is imported when an application is made; ``edgevit/apps/web`` guards it and gives it an address.
 """
 
@@ -35,11 +36,11 @@ if TYPE_CHECKING:
 
 MOST_VIEWERS = 16
 _SECOND_S = 1.0
-_FILES = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/viewer.js": ("viewer.js", "text/javascript; charset=utf-8"),
-    "/viewer.css": ("viewer.css", "text/css; charset=utf-8"),
-    "/icon.svg": ("icon.svg", "image/svg+xml"),
+_KINDS = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
 }
 _STATIC = Path(__file__).parent / "static"
 _TRY_AGAIN, _GOING_AWAY = 1013, 1001
@@ -117,7 +118,8 @@ class Page:
             beat.cancel()
             self._loop = None
 
-        files = [Route(path, _file(name, kind), methods=["GET"]) for path, (name, kind) in _FILES.items()]
+        served = [file for file in _STATIC.iterdir() if file.suffix in _KINDS]
+        files = [Route(_path(file), _sender(file), methods=["GET"]) for file in served]
         routes = [*files, Route("/log.jsonl", self._send_log, methods=["GET"]), WebSocketRoute("/live", live)]
         return Starlette(routes=routes, lifespan=lifespan)
 
@@ -156,8 +158,13 @@ class Page:
             viewer.end("the run is over")
 
 
-def _file(name: str, kind: str) -> Any:
-    content = (_STATIC / name).read_bytes()
+def _path(file: Path) -> str:
+    return "/" if file.name == "index.html" else f"/{file.name}"
+
+
+def _sender(file: Path) -> Any:
+    """Return what answers with this file, read once."""
+    content, kind = file.read_bytes(), _KINDS[file.suffix]
 
     async def send(request: Request) -> Response:
         from starlette.responses import Response
