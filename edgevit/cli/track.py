@@ -64,12 +64,13 @@ def add_aims(parser: argparse.ArgumentParser) -> None:
 
 
 def box_of(words: str) -> tuple[float, float, float, float]:
-    """Read x,y,width,height; whether they make sense in the picture is seen there."""
+    """Read x,y,width,height; whether the picture has such a place is seen there."""
     try:
         x, y, w, h = (float(word) for word in words.split(","))
     except ValueError as exc:
         raise argparse.ArgumentTypeError(f"'{words}' is no box: four numbers x,y,width,height") from exc
-    return x, y, w, h
+    box: tuple[float, float, float, float] = door("edgevit.runtime.boxes:sized_box")((x, y, w, h))
+    return box
 
 
 def aim_of(words: str) -> Any:
@@ -84,7 +85,8 @@ def point_of(words: str) -> tuple[float, float]:
         x, y = (float(word) for word in words.split(","))
     except ValueError as exc:
         raise argparse.ArgumentTypeError(f"'{words}' is no point: two numbers x,y") from exc
-    return x, y
+    point: tuple[float, float] = door("edgevit.runtime.boxes:point_of")((x, y))
+    return point
 
 
 def run(args: argparse.Namespace) -> int:
