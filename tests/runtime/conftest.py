@@ -1,4 +1,4 @@
-"""Make this machine one with TensorRT and a GPU, by their stand-ins: support/fake_{tensorrt,cudart}."""
+"""Make this machine one with TensorRT and a GPU, by their stand-ins; and see that no thread of a run is left."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ctypes
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -50,3 +51,15 @@ def device(cuda: Any, monkeypatch: pytest.MonkeyPatch) -> Device:
         return made
 
     return install
+
+
+@pytest.fixture
+def nobody_is_left() -> Iterator[None]:
+    """Fail a test after which a thread of a run goes on."""
+    from paced import threads
+
+    yield
+    deadline = time.monotonic() + 10
+    while threads() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not threads()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -16,28 +15,15 @@ import pytest
 import red_box
 import tiny_bundles
 from blob_tracker import session as blob_session
-from paced import Kept, Paced
+from paced import Kept, Paced, threads
 
 from edgevit.errors import InputError, UsageError
 from edgevit.runtime import Session, load
 from edgevit.runtime.plan import Plan
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("nobody_is_left")]
 
 A = 0.003
-
-
-def threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith(("edgevit", "asyncio"))]
-
-
-@pytest.fixture(autouse=True)
-def nobody_is_left() -> Iterator[None]:
-    yield
-    deadline = time.monotonic() + 10
-    while threads() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not threads()
 
 
 @pytest.fixture
@@ -194,7 +180,7 @@ def test_any_thread_s_fault_reaches_who_awaits(session: Session, where: str, mon
 def test_who_awaits_hears_of_an_engine_that_hangs_when_the_run_ends(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, source = threading.Event(), Paced(5, live=False)
+    gate, source = threading.Event(), Paced(2, live=False)
     source.raises = InputError("the cable is out")
     monkeypatch.setattr(session, "infer", lambda batch: gate.wait(60))
 

@@ -19,8 +19,7 @@ from paced import Kept, Paced, Told, Waits
 
 from edgevit.errors import InputError, UsageError
 from edgevit.runtime import Frame, Session, load
-from edgevit.runtime.handover import Handover, Stopped
-from edgevit.runtime.line import Turn
+from edgevit.runtime.handover import Handover
 from edgevit.runtime.pipeline import Pipeline
 from edgevit.runtime.plan import Plan
 from edgevit.runtime.stages import Job, Stage
@@ -187,27 +186,3 @@ def test_who_leads_is_one_and_the_next_is_woken_when_it_is_worth_it() -> None:
         thread.join(20)
     assert led == list(range(50))
     assert not any(thread.is_alive() for thread in threads)
-
-
-def test_turns_are_taken_in_order_and_stopping_wakes_who_waits() -> None:
-    turn, entered = Turn(), []
-
-    def enter(number: int) -> None:
-        try:
-            turn.enter(number)
-            entered.append(number)
-            turn.leave()
-        except Stopped:
-            entered.append(-number)
-
-    threads = [threading.Thread(target=enter, args=(number,)) for number in (4, 2, 1, 0, 9)]
-    for thread in threads:
-        thread.start()
-    deadline = time.monotonic() + 20
-    while len(entered) < 3 and time.monotonic() < deadline:
-        time.sleep(A)
-    turn.stop()
-    for thread in threads:
-        thread.join(20)
-    assert entered[:3] == [0, 1, 2]
-    assert sorted(entered[3:]) == [-9, -4]

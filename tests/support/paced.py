@@ -105,3 +105,8 @@ class Kept:
 
     def close(self) -> None:
         self.closed += 1
+
+
+def threads() -> list[str]:
+    """Name the threads of runs that live."""
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith(("edgevit", "asyncio"))]
