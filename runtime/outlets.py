@@ -90,11 +90,10 @@ class Outlet:
 
 
 class Call:
-    """Be a sink that hands each result to a function."""
+    """Be a sink that hands each result to a function. A ledger calls it by what its caller knows it as."""
 
-    place = "callback"
-
-    def __init__(self, function: Callable[[Result], object]) -> None:
+    def __init__(self, function: Callable[[Result], object], place: str = "on_result") -> None:
+        self.place = place
         self._function = function
 
     def write(self, frame: object, result: Result) -> None:

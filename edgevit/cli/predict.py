@@ -12,6 +12,7 @@ from ..registry import door
 from . import console
 from .bundles import find_bundle
 from .parsing import whole
+from .showing import add_window, outputs_of
 
 if TYPE_CHECKING:
     from edgevit.apps.predict import Summary
@@ -36,6 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "outputs", nargs="*", default=[], metavar="OUTPUT", help="where annotated copies or JSON lines go"
     )
     parser.add_argument("--save", metavar="DIR", help="a folder for annotated copies")
+    add_window(parser)
     parser.add_argument("--topk", type=whole(1, 1_000_000), metavar="N", help="name the N best classes")
     parser.add_argument("--recursive", action="store_true", help="look into a folder's folders too")
     parser.add_argument("--limit", type=whole(1, 10**9), metavar="N", help="stop after N frames")
@@ -52,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from .. import load
 
     path = find_bundle(args.bundle)
-    save = [*args.outputs, *([args.save] if args.save else [])]
+    save = [*outputs_of(args), *([args.save] if args.save else [])]
     with ExitStack() as stack:
         # The input first: a mistyped name should not cost the loading of a model.
         open_source = door("edgevit.runtime.sources:open_source")

@@ -16,6 +16,7 @@ from .bundles import find_bundle
 from .page import add_page_options, metrics_of, serving_of
 from .parsing import duration, latency, positive, whole
 from .pausing import pausing
+from .showing import add_window, outputs_of
 from .track import add_aims
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ HELP = """Run a bundle on a camera (0, /dev/video0, csi://0), a stream (rtsp://,
 a .streams list of several, or a built-in scene. Of a live source the newest frame is answered, of a file every one.
 Each OUTPUT is a video, a folder, a .jsonl or .csv file; --json prints one JSON line a frame, the ledger as the last.
 
-  edgevit run shvit_shapes 0
+  edgevit run shvit_shapes 0 --show                         in a window; q ends it
   edgevit run levit_128s-onnx-fp32 'rtsp://camera/1?timeout=5s' answers.jsonl --max-latency 80ms
   edgevit run levit_256-onnx-fp32 0 --max-latency 80ms --fallback levit_128s-onnx-fp32
   edgevit run hit_nano 0 --box 312,146,106,96 --for 10m     a line a minute: pace, ages, clock, heat
@@ -59,6 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch", type=whole(1, 1024), metavar="N", help="answer N sources' frames at once, if the bundle can"
     )
+    add_window(parser)
     parser.add_argument("--own-pace", action="store_true", help="play a file at its own pace, as if it were a camera")
     add_aims(parser)
     add_page_options(parser)
@@ -98,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
         report: LedgerReport = door("edgevit.apps.run:run")(
             session,
             sources,
-            save=args.outputs,
+            save=outputs_of(args),
             plan=plan,
             seconds=args.seconds,
             aims=args.aims,

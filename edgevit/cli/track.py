@@ -129,11 +129,14 @@ def _together(args: argparse.Namespace) -> int:
 
     if args.serve is not None and (args.show or args.point):
         raise UsageError("With --serve, targets are shown on the page or by --box. Leave --show and --point out.")
-    if args.show or args.point:
-        what = "--show and --point are for one target in one input, without --metrics."
-        raise UsageError(f"{what} Type: --box x,y,w,h for each.")
+    what = "for one target in one input, without --serve and --metrics"
+    if args.show:
+        typed = f"edgevit run {args.bundle} {args.input} --show --box x,y,width,height"
+        raise UsageError(f"Targets are drawn with --show {what}. Type: {typed}")
+    if args.point:
+        raise UsageError(f"--point is {what}. Type: --box x,y,width,height for each")
     if args.on_error != "stop":
-        raise UsageError("--on-error is for one target in one input, without --serve and --metrics. Leave it out.")
+        raise UsageError(f"--on-error is {what}. Leave it out.")
     parser = argparse.ArgumentParser()
     live.configure(parser)
     given = parser.parse_args([args.bundle, args.input, *args.outputs])

@@ -179,7 +179,10 @@ def test_a_box_that_cannot_be_is_refused_when_it_is_named(box: Any, tracker: Tra
 
 
 def test_a_box_that_seems_to_be_of_another_order_is_told_so(tracker: TrackSession) -> None:
-    with pytest.raises(InputError, match=r"holds nothing to follow.*left, top, right, bottom; if x, y, width, height.*\(40, 45, 64, 65\)"):
+    with pytest.raises(
+        InputError,
+        match=r"holds nothing to follow.*left, top, right, bottom; if x, y, width, height.*\(40, 45, 64, 65\)",
+    ):
         tracker.start(red_box.frames(1)[0], (40, 45, 24, 20))
 
 

@@ -1,0 +1,110 @@
+"""``--show`` on the verbs that answer: a window is one more output, and what this machine lacks for it is told."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_files
+import pytest
+import tiny_bundles
+
+from edgevit.cli import main
+
+pytest.importorskip("onnxruntime")
+
+Capture = pytest.CaptureFixture[str]
+
+VERBS = pytest.mark.parametrize("verb", ["run", "predict"])
+THREE = "synthetic://shapes?count=3"
+
+
+class Screen:
+    """Be an OpenCV that has windows; ``keys`` are pressed one a picture."""
+
+    WINDOW_NORMAL, WND_PROP_VISIBLE = 0, 4
+    error = RuntimeError
+
+    def __init__(self) -> None:
+        self.keys: list[int] = []
+        self.windows: list[str] = []
+        self.shown: list[np.ndarray[Any, Any]] = []
+
+    def getBuildInformation(self) -> str:  # noqa: N802
+        return "GUI:  QT5\n"
+
+    def namedWindow(self, title: str, flags: int) -> None:  # noqa: N802
+        self.windows.append(title)
+
+    def imshow(self, title: str, bgr: np.ndarray[Any, Any]) -> None:
+        self.shown.append(bgr)
+
+    def waitKey(self, wait_ms: int) -> int:  # noqa: N802
+        return self.keys.pop(0) if self.keys else -1
+
+    def getWindowProperty(self, title: str, what: int) -> float:  # noqa: N802
+        return 1.0
+
+    def destroyWindow(self, title: str) -> None:  # noqa: N802
+        self.windows.remove(title)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("tiny")
+    content = onnx_files.mean_classifier(folder / "source.onnx", scale=4).read_bytes()
+    return str(tiny_bundles.write(folder / "bundle", content=content).path)
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
+    made = Screen()
+    monkeypatch.setitem(sys.modules, "cv2", made)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("DISPLAY", ":0")
+    return made
+
+
+@VERBS
+@pytest.mark.parametrize("typed", [["--show"], ["window://"], ["window://", "--show"]])
+def test_every_answer_is_shown_in_one_window_beside_other_outputs(
+    typed: list[str], verb: str, bundle: str, screen: Screen, tmp_path: Path
+) -> None:
+    told = tmp_path / "told.jsonl"
+    assert main([verb, bundle, THREE, str(told), *typed]) == 0
+    assert len(screen.shown) == len(told.read_text().splitlines()) == 3
+    assert screen.windows == [], "closed at the end"
+
+
+@VERBS
+def test_a_key_in_the_window_ends_it(verb: str, bundle: str, screen: Screen) -> None:
+    screen.keys = [-1, ord("q")]
+    assert main([verb, bundle, "synthetic://shapes?count=500", "--show"]) == 0
+    assert len(screen.shown) == 2
+
+
+@VERBS
+def test_without_a_display_it_is_told_what_else_there_is(
+    verb: str, bundle: str, screen: Screen, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    assert main([verb, bundle, THREE, "--show"]) == 3
+    assert "No window can be shown here: there is no display." in capsys.readouterr().err
+
+
+@VERBS
+def test_without_opencv_the_sentence_names_what_brings_it(
+    verb: str, bundle: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    assert main([verb, bundle, THREE, "--show"]) == 3
+    assert "A window needs the package 'opencv-python'" in capsys.readouterr().err
+
+
+def test_where_targets_are_drawn_in_the_window_the_verb_that_shows_several_is_named(capsys: Capture) -> None:
+    assert main(["track", "gates.streams", "--show"]) == 2
+    typed = "Type: edgevit run hit_nano gates.streams --show --box x,y,width,height"
+    assert typed in capsys.readouterr().err
