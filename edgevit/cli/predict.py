@@ -11,8 +11,8 @@ from ..errors import InputError
 from ..registry import door
 from . import console
 from .bundles import find_bundle
+from .outputs import add_window, outputs_of
 from .parsing import whole
-from .showing import add_window, outputs_of
 
 if TYPE_CHECKING:
     from edgevit.apps.predict import Summary
@@ -53,8 +53,8 @@ def run(args: argparse.Namespace) -> int:
     """Answer for every frame."""
     from .. import load
 
+    save = [*outputs_of(args, args.input), *([args.save] if args.save else [])]
     path = find_bundle(args.bundle)
-    save = [*outputs_of(args), *([args.save] if args.save else [])]
     with ExitStack() as stack:
         # The input first: a mistyped name should not cost the loading of a model.
         open_source = door("edgevit.runtime.sources:open_source")

@@ -13,10 +13,10 @@ from ..errors import UsageError
 from ..registry import door
 from . import console
 from .bundles import find_bundle
+from .outputs import add_window, outputs_of
 from .page import add_page_options, metrics_of, serving_of
 from .parsing import duration, latency, positive, whole
 from .pausing import pausing
-from .showing import add_window, outputs_of
 from .track import add_aims
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
     """Answer until it ends."""
     from .. import load
 
+    outputs = outputs_of(args, args.source)
     path, *others = map(find_bundle, [args.bundle, *args.fallback])
     if others and args.max_latency is None:
         raise UsageError("--fallback answers while a limit is not kept, and there is none. Type: --max-latency 80ms")
@@ -100,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
         report: LedgerReport = door("edgevit.apps.run:run")(
             session,
             sources,
-            save=outputs_of(args),
+            save=outputs,
             plan=plan,
             seconds=args.seconds,
             aims=args.aims,

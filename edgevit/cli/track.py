@@ -11,6 +11,7 @@ from ..errors import UsageError
 from ..registry import door
 from . import console
 from .bundles import find_bundle
+from .outputs import refuse_an_opened_pattern
 from .page import add_page_options, refuse_page_options
 from .parsing import whole
 
@@ -97,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
     if listens or args.input.lower().endswith(".streams") or len(args.aims) > 1:
         return _together(args)
     refuse_page_options(args)
+    refuse_an_opened_pattern(args.input, args.outputs)
     path = find_bundle(args.bundle)
     with ExitStack() as stack:
         # The input first: a mistyped name should not cost the loading of a model.

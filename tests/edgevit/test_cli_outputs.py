@@ -1,4 +1,4 @@
-"""``--show`` on the verbs that answer: a window is one more output, and what this machine lacks for it is told."""
+"""Where the verbs that answer write: a window is one more output, and nothing that seems to be an input is replaced."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnx_files
 import pytest
+import red_box
 import tiny_bundles
 
 from edgevit.cli import main
@@ -108,3 +109,50 @@ def test_where_targets_are_drawn_in_the_window_the_verb_that_shows_several_is_na
     assert main(["track", "gates.streams", "--show"]) == 2
     typed = "Type: edgevit run hit_nano gates.streams --show --box x,y,width,height"
     assert typed in capsys.readouterr().err
+
+
+# ---- a pattern that the shell opened
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    red_box.folder(tmp_path / "holiday", [red_box.picture(n) for n in range(3)])
+    return tmp_path / "holiday"
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("words", [["predict", "{bundle}"], ["run", "{bundle}"], ["track", "--box", "40,40,24,20"]])
+def test_an_opened_pattern_never_costs_a_picture(
+    words: list[str], count: int, bundle: str, folder: Path, capsys: Capture
+) -> None:
+    opened = sorted(folder.iterdir())[:count]
+    before = [path.read_bytes() for path in opened]
+    assert main([*(word.format(bundle=bundle) for word in words), *map(str, opened)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"edgevit: {opened[1]} is there already and would be written over.")
+    assert f"type the pattern in quotes, else the shell opens it: '{folder}/*.png'" in said
+    assert [path.read_bytes() for path in opened] == before
+
+
+def test_a_pattern_over_folders_costs_none_either(bundle: str, folder: Path, tmp_path: Path) -> None:
+    other = [red_box.folder(tmp_path / name, [red_box.picture(9)]) / "000.png" for name in ("ice", "jam")]
+    before = [path.read_bytes() for path in other]
+    assert main(["predict", bundle, str(folder / "000.png"), *map(str, other)]) == 2
+    assert [path.read_bytes() for path in other] == before
+
+
+def test_nor_does_it_cost_a_film(bundle: str, folder: Path, capsys: Capture) -> None:
+    films = [folder / f"{n}.mp4" for n in range(3)]
+    for film in films:
+        film.write_bytes(b"a film")
+    assert main(["track", *map(str, films), "--box", "40,40,24,20"]) == 2
+    assert "would be written over" in capsys.readouterr().err
+    assert {film.read_bytes() for film in films} == {b"a film"}
+
+
+def test_what_was_written_before_is_written_anew(bundle: str, folder: Path, tmp_path: Path) -> None:
+    words = ["predict", bundle, str(folder / "000.png"), str(tmp_path / "answer.png"), str(folder / "told.jsonl")]
+    assert main(words) == main(words) == 0
+    assert main(["predict", bundle, str(folder), f"{tmp_path}/answers/"]) == 0
+    assert main(["predict", bundle, str(folder), f"{tmp_path}/answers/"]) == 0
+    assert len((folder / "told.jsonl").read_text().splitlines()) == 1
