@@ -127,7 +127,7 @@ def unwritable(place: str, exc: OSError, *, kept: str = "") -> EdgevitError:
         return EnvironmentFault(
             f"{place} cannot be written any further: {exc.strerror}.{more} Make room, or write to another disk."
         )
-    return UsageError(f"{place} cannot be written: {exc.strerror or exc}.{more}")
+    return UsageError(f"{place} cannot be written: {exc.strerror or exc}.{more} Name another place.")
 
 
 _PLACES = ("Exception from ", "Check '")

@@ -84,7 +84,7 @@ def promised() -> list[tuple[str, str, str]]:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "missing":
                 package, _, extra = node.args
                 if isinstance(package, ast.Constant) and isinstance(extra, ast.Constant):
-                    found.append((package.value, extra.value, f"{path.relative_to(law.ROOT)}:{node.lineno}"))
+                    found.append((str(package.value), str(extra.value), f"{path.relative_to(law.ROOT)}:{node.lineno}"))
     return found
 
 

@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..registry import door
 from . import console
 from .bundles import find_bundle
-from .outputs import add_window, outputs_of
+from .outputs import add_window, code_of, outputs_of
 from .parsing import whole
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ Each OUTPUT is a folder, a picture, a video, a .jsonl or .csv file; --json print
   edgevit predict shvit_shapes-onnx-fp32 'synthetic://shapes?count=4' --save answers/
   edgevit predict levit_128s-onnx-fp32 'holiday/*.jpg' --json      quote a glob, else the shell opens it
   edgevit predict levit_128s-onnx-fp32 clip.mp4 annotated.mp4 answers.jsonl"""
-
-_INTERRUPTED = 130
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -73,11 +71,9 @@ def run(args: argparse.Namespace) -> int:
     for fault in summary.faults:
         console.note(f"passed over: {fault}")
     console.note(f"{summary} ({engine})")
-    if summary.stopped == "interrupted":
-        return _INTERRUPTED
-    if not summary.frames and summary.faults:
-        raise InputError(f"Nothing of {args.input} could be read.")
-    return 0
+    if not summary.stopped and not summary.frames and summary.faults:
+        raise InputError(f"Nothing of {args.input} could be read; why is said above. Name another input.")
+    return code_of(summary.stopped, save)
 
 
 def _json_line(done: int, total: int | None, result: Any) -> None:

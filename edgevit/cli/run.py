@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -13,10 +12,11 @@ from ..errors import UsageError
 from ..registry import door
 from . import console
 from .bundles import find_bundle
-from .outputs import add_window, outputs_of
+from .outputs import add_window, code_of, outputs_of
 from .page import add_page_options, metrics_of, serving_of
 from .parsing import duration, latency, positive, whole
 from .pausing import pausing
+from .status import Status
 from .track import add_aims
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ Each OUTPUT is a video, a folder, a .jsonl or .csv file; --json prints one JSON 
   edgevit run shvit_shapes clip.mp4 --own-pace              a file as if it were a camera
   edgevit run shvit_shapes 0 --serve 8080                   a page to watch it; see docs/page.md
   edgevit run shvit_shapes 0 --metrics 9464                 http://127.0.0.1:9464/metrics for Prometheus"""
-
-_INTERRUPTED = 130
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -98,6 +96,7 @@ def run(args: argparse.Namespace) -> int:
         engine = session.engine_description
         plan = door("edgevit.runtime.plan:Plan")(args.policy, args.max_latency, args.max_fps, args.limit, args.batch)
         minutes: list[dict[str, Any]] = []
+        status = Status()
         report: LedgerReport = door("edgevit.apps.run:run")(
             session,
             sources,
@@ -111,16 +110,16 @@ def run(args: argparse.Namespace) -> int:
             metrics=metrics,
             fallbacks=fallbacks,
             on_start=stack.enter_context(pausing()),
-            on_result=(lambda result: console.answer(result.to_dict())) if args.json else _change_printer(),
-            on_event=console.note,
-            on_line=None if args.json else _line_printer(),
-            on_minute=_minute_printer(minutes),
-            on_report=_machine_ledger(engine, minutes) if args.json else partial(_show, engine),
+            on_result=(lambda result: console.answer(result.to_dict())) if args.json else _change_printer(status),
+            on_event=status.note,
+            on_line=None if args.json else status.now,
+            on_minute=_minute_printer(minutes, status),
+            on_report=_machine_ledger(engine, minutes) if args.json else partial(_show, engine, status),
         )
     for source in sources:
         for fault in source.faults:
             console.note(f"told by the source: {fault}")
-    return _INTERRUPTED if report.stopped == "interrupted" else 0
+    return code_of(report.stopped, outputs)
 
 
 def _machine_ledger(engine: str, minutes: list[dict[str, Any]]) -> Callable[[LedgerReport], None]:
@@ -130,7 +129,8 @@ def _machine_ledger(engine: str, minutes: list[dict[str, Any]]) -> Callable[[Led
     return show
 
 
-def _show(engine: str, report: LedgerReport) -> None:
+def _show(engine: str, status: Status, report: LedgerReport) -> None:
+    status.end()
     heads = (
         door("edgevit.runtime.ledger_report:STAGE_HEADS"),
         door("edgevit.runtime.ledger_report:SOURCE_HEADS"),
@@ -149,7 +149,7 @@ def _show(engine: str, report: LedgerReport) -> None:
     console.note(f"{count} in {report.seconds:.1f} s ({engine}){why}.")
 
 
-def _change_printer() -> Callable[[Any], None]:
+def _change_printer(status: Status) -> Callable[[Any], None]:
     """Print an answer that says something else than its source's last one: thirty lines a second are read by nobody."""
     from ..pictures import is_picture_name
 
@@ -160,7 +160,7 @@ def _change_printer() -> Callable[[Any], None]:
         place = source.rpartition("/")[0] if is_picture_name(source) else source
         if last.get(place) != said:
             last[place] = said
-            console.say(f"{source}#{result.frame.index}: {result}")
+            status.say(f"{source}#{result.frame.index}: {result}")
 
     return show
 
@@ -169,24 +169,9 @@ def _said(result: Any) -> object:
     return result.top1 if hasattr(result, "top1") else [(track.id, track.state) for track in result]
 
 
-def _line_printer() -> Callable[[str], None]:
-    """Write the ledger's line over itself on a terminal; elsewhere every tenth one, so that a log stays short."""
-    if sys.stderr.isatty():
-        return lambda line: print(f"\r{line}\x1b[K", end="", file=sys.stderr, flush=True)
-    count = 0
-
-    def show(line: str) -> None:
-        nonlocal count
-        if count % 10 == 0:
-            console.note(line)
-        count += 1
-
-    return show
-
-
-def _minute_printer(kept: list[dict[str, Any]]) -> Callable[[Minute], None]:
+def _minute_printer(kept: list[dict[str, Any]], status: Status) -> Callable[[Minute], None]:
     def show(minute: Minute) -> None:
         kept.append(minute.to_dict())
-        console.note(str(minute))
+        status.note(str(minute))
 
     return show

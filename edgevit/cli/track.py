@@ -11,7 +11,7 @@ from ..errors import UsageError
 from ..registry import door
 from . import console
 from .bundles import find_bundle
-from .outputs import refuse_an_opened_pattern
+from .outputs import code_of, refuse_an_opened_pattern
 from .page import add_page_options, refuse_page_options
 from .parsing import whole
 
@@ -29,7 +29,6 @@ Each OUTPUT is a video, a folder, a .jsonl or .csv file; --json prints one JSON 
                                                             first again, space: wait, q: end
   edgevit track 0 --serve 8080                              on a page, where boxes are drawn too; see docs/page.md"""
 
-_INTERRUPTED = 130
 _DEFAULT = "hit_nano"
 
 
@@ -122,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
     for fault in summary.faults:
         console.note(f"passed over: {fault}")
     console.note(f"{summary} ({engine})")
-    return _INTERRUPTED if summary.stopped == "interrupted" else 0
+    return code_of(summary.stopped, args.outputs)
 
 
 def _together(args: argparse.Namespace) -> int:

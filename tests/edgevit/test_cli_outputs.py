@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -156,3 +159,37 @@ def test_what_was_written_before_is_written_anew(bundle: str, folder: Path, tmp_
     assert main(["predict", bundle, str(folder), f"{tmp_path}/answers/"]) == 0
     assert main(["predict", bundle, str(folder), f"{tmp_path}/answers/"]) == 0
     assert len((folder / "told.jsonl").read_text().splitlines()) == 1
+
+
+# ---- readers who go away, or never were there
+
+CODE = "import sys; from edgevit.cli import main; sys.exit(main(sys.argv[1:]))"
+
+
+@pytest.mark.parametrize("output", [[], ["-"], ["--json"]])
+@pytest.mark.parametrize("verb", ["run", "predict", "track"])
+def test_a_reader_who_goes_away_ends_each_verb_with_the_same_code(verb: str, output: list[str], bundle: str) -> None:
+    words = {"track": ["synthetic://clip?count=3000"]}.get(verb, [bundle, "synthetic://shapes?count=100000"])
+    with subprocess.Popen(
+        [sys.executable, "-c", CODE, verb, *words, *output],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    ) as began:
+        assert began.stdout is not None
+        assert began.stderr is not None
+        assert began.stdout.readline()
+        began.stdout.close()
+        said = began.stderr.read().decode()
+    assert began.returncode == 141, said
+    assert "bug" not in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_fault_and_no_file_takes_their_place(closed: str, bundle: str, tmp_path: Path) -> None:
+    told = tmp_path / "told.jsonl"
+    line = f'"$0" -c "$1" run "$2" "{THREE}" "{told}" {closed}'
+    ended = subprocess.run(["sh", "-c", line, sys.executable, CODE, bundle], check=False, timeout=120)
+    assert ended.returncode == 0
+    assert [json.loads(row)["index"] for row in told.read_text().splitlines()] == [0, 1, 2]

@@ -106,6 +106,10 @@ def test_a_tracker_starts_from_its_box(tracker: str, tmp_path: Path, capsys: Cap
         (["{bundle}", "rstp://camera/1"], "Did you mean rtsp://"),
         (["{bundle}", "http://127.0.0.1:9/x"], "nothing listens at that port"),
         (["hit_nan", "0"], "There is no bundle named 'hit_nan'. Did you mean hit_nano"),
+        (["synthetic://clip", "{bundle}"], "'synthetic://clip' is no bundle; expected a bundle's folder or .zip"),
+        (["0", "{bundle}"], "It stands before the input. Type: edgevit list"),
+        ([__file__, "{bundle}"], "It stands before the input"),
+        (["", "0"], "The bundle's name is empty; expected"),
         (["{bundle}", "synthetic://shapes", "a.csv", "./a.csv"], "The output ./a.csv is named twice"),
     ],
 )
