@@ -72,11 +72,11 @@ def predict(
         if value is not None and value < 1:
             raise UsageError(f"{name} must be at least 1, not {value}. Type: {name}=5")
     with ExitStack() as stack:
-        # The input first: a mistyped name should not cost the loading of a model, nor leave an empty folder.
+        # Outputs and input first: a mistyped name should not cost the opening of a camera, nor the loading of a model.
+        sinks = _open_sinks(stack, save, json)
         if isinstance(source, (str, os.PathLike)):
             source = stack.enter_context(closing(open_source(source, on_error=on_error)))
         session = model if callable(model) else stack.enter_context(load(model))
-        sinks = _open_sinks(stack, save, json)
         return _run(
             session, freshest(source), Fan(sinks), _Plan(topk, limit, progress, tuple(sink.place for sink in sinks))
         )

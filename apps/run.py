@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 from edgevit.errors import InputError, UsageError
@@ -15,8 +14,8 @@ from edgevit.runtime.ledger_report import LedgerReport
 from edgevit.runtime.outlets import Call
 from edgevit.runtime.pipeline import Pipeline
 from edgevit.runtime.plan import Plan
-from edgevit.runtime.sinks import Sink, open_sink, refuse_twice
-from edgevit.runtime.sinks.opening import kind_of
+from edgevit.runtime.sinks import Sink, check_outputs, open_sinks
+from edgevit.runtime.sinks.several import Told
 from edgevit.runtime.sources import Source, open_sources
 from edgevit.runtime.sources.looped import Looped
 from edgevit.runtime.sources.paced import Paced
@@ -31,8 +30,6 @@ from .viewer.serving import Serving
 
 LINE_S = 1.0
 """Seconds between two lines of the ledger."""
-PRINTING = "printing"
-"""How the ledger calls what ``on_result`` does: here it shows the answers to a person, or to a machine that reads."""
 
 
 def run(
@@ -49,6 +46,7 @@ def run(
     metrics: Metrics | None = None,
     fallbacks: Sequence[Any] = (),
     on_result: Callable[[Any], object] | None = None,
+    on_told: Callable[[dict[str, Any]], object] | None = None,
     on_event: Callable[[str], object] | None = None,
     on_line: Callable[[str], object] | None = None,
     on_minute: Callable[[Minute], object] | None = None,
@@ -61,28 +59,33 @@ def run(
     its own pace, as if it were a camera. With ``serving`` there is a page: what is not live plays over and over, or
     ``once``, and targets may be shown there. ``metrics`` tells the ledger to Prometheus. ``fallbacks`` are sessions of
     faster bundles, the fastest last. ``seconds`` ends the run, and ``on_minute`` hears of each minute of it.
+    ``on_told`` hears each answer as JSON data; of several sources ``lane`` and ``source_name`` say which it is of.
     ``on_start`` gets the pipeline, to pause and resume it. Whatever ends it, a fault or a signal too, what was answered
     is in the sinks, which are closed, and ``on_report`` gets the ledger.
     """
     check_fallbacks(session, fallbacks)
     with ExitStack() as stack:
+        check_outputs(save)  # before a camera is opened, or a model is warmed up
         sources = opened(source)
         for one in sources:
             stack.callback(one.close)
         sources = tuple(_played(one, own_pace=own_pace, page=serving is not None, once=once) for one in sources)
         model = model_of(session, aims, sources, steered=serving is not None)
-        page = None if serving is None else _page(session, model, sources, serving)
-        _refuse_mixed_films(save, len(sources))
+        names = [name_of(*item) for item in enumerate(sources)]
+        check_outputs(save, names)
+        page = None if serving is None else _page(session, model, names, serving)
         sinks: list[Sink] = []
         if page is not None:
             stack.callback(page.hub.close)
             sinks += page.sinks
-        refuse_twice(save)
         for place in save:
-            sinks.append(open_sink(place))
-            stack.callback(sinks[-1].close)
+            for sink in open_sinks(place, names):
+                sinks.append(sink)
+                stack.callback(sink.close)
+        if on_told is not None:
+            sinks.append(Told(on_told, tuple(names)))
         if on_result is not None:
-            sinks.append(Call(on_result, PRINTING))
+            sinks.append(Call(on_result, Told.place))
         for one in (session, *fallbacks):
             if hasattr(one, "warmup"):
                 one.warmup()
@@ -102,9 +105,8 @@ def run(
             if on_report is not None:
                 on_report(pipeline.report())
     if not report.answered and not report.stopped:
-        names = ", ".join(name_of(*item) for item in enumerate(sources))
         raise InputError(
-            f"{names} has no frame, so there is nothing to answer. Name a video, a folder or a camera (0)."
+            f"There is no frame in {', '.join(names)}, so there is nothing to answer. Name another source."
         )
     return report
 
@@ -138,20 +140,7 @@ def _played(source: Source, *, own_pace: bool, page: bool, once: bool) -> Source
     return Looped(source, once=once) if page else Paced(source)
 
 
-def _refuse_mixed_films(save: Sequence[str | os.PathLike[str]], sources: int) -> None:
-    """Raise if a video were to show several sources, a frame of each by turns."""
-    for given in save:
-        place = os.fspath(given)
-        if sources > 1 and kind_of(place) == "video":
-            folder = Path(place).with_suffix("")
-            raise UsageError(
-                f"{place} is one video, and there are {sources} sources, whose frames would take turns in it. Name a "
-                f"folder, such as {folder}/, or record a video of each on the page: --serve 8080"
-            )
-
-
-def _page(session: Any, model: Model, sources: Sequence[Source], serving: Serving) -> Page:
-    names = [name_of(*item) for item in enumerate(sources)]
+def _page(session: Any, model: Model, names: Sequence[str], serving: Serving) -> Page:
     steered = model if isinstance(model, Steered) else None
     about = session.manifest
     return Page(names, title=about.model, task=about.spec.task, record_dir=serving.record_dir, steered=steered)

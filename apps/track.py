@@ -87,15 +87,15 @@ def track(
     if box_xywh is not None and point_xy is not None:
         raise UsageError("A target is given by its box or by a point on it, not by both. Leave one of them out.")
     with ExitStack() as stack:
-        if isinstance(source, (str, os.PathLike)):
-            source = stack.enter_context(closing(open_source(source, on_error=on_error)))
-        own = isinstance(model, TrackSession)
-        session = model if isinstance(model, TrackSession) else stack.enter_context(load(model, task="track"))
         sinks: list[Sink] = []
         refuse_twice(save)
         for place in save:
             sinks.append(open_sink(place))
             stack.callback(sinks[-1].close)
+        if isinstance(source, (str, os.PathLike)):
+            source = stack.enter_context(closing(open_source(source, on_error=on_error)))
+        own = isinstance(model, TrackSession)
+        session = model if isinstance(model, TrackSession) else stack.enter_context(load(model, task="track"))
         loop = _Loop(session, box_xywh or point_xy, screen, Fan(sinks), progress)
         if screen is not None:
             stack.callback(screen.close)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -15,13 +16,14 @@ from edgevit.cli.bundles import find_bundle
 from edgevit.errors import EdgevitError
 from edgevit.runtime import load
 from edgevit.runtime.pipeline import Pipeline
+from edgevit.runtime.plan import Plan
 from edgevit.runtime.sinks import open_sink
 from edgevit.runtime.sources import open_source
 from edgevit.runtime.stages import Job, Stage
 
 from .camera import SERVER
 from .clip import write_clip
-from .fault_streams import BUNDLE, Row
+from .fault_streams import BUNDLE, Row, mjpeg_at_30
 
 sys.path.insert(0, str(SERVER.parent))
 import mjpeg_server
@@ -57,6 +59,21 @@ def engine_that(fault: Callable[[Any], Any], folder: Path) -> Row:
 def runs_out(outputs: Any) -> Any:
     """Raise as an engine does that has no memory left."""
     raise EdgevitError("the engine has no memory left.")
+
+
+def hangs(folder: Path) -> Row:
+    """Let the engine never return before a camera; it is given up after 3 s here, after 30 s by default."""
+    film, never = folder / "seen.mp4", threading.Event()
+    with mjpeg_at_30() as server, load(find_bundle(BUNDLE), threads=1) as session:
+        model = Broken(session, lambda _: never.wait())
+        pipeline = Pipeline(model, open_source(server.url), [open_sink(film)], plan=Plan(stall_s=3.0))
+        try:
+            pipeline.run(seconds=60)
+            said = "nothing"
+        except EdgevitError as exc:
+            said = str(exc)
+    never.set()
+    return f"{said} The film plays: {played(film)} frames.", "-", "-", "-"
 
 
 def answers_nan(folder: Path) -> Row:

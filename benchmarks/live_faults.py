@@ -18,7 +18,8 @@ from pathlib import Path
 from edgevit.cli import console
 
 from .camera import SERVER
-from .fault_runs import answers_nan, cut_in_half, disk_full, engine_that, runs_out, signalled, unread
+from .fault_pages import strangers, viewer_that_never_reads
+from .fault_runs import answers_nan, cut_in_half, disk_full, engine_that, hangs, runs_out, signalled, unread
 from .fault_streams import Row, clock_jumps, larger, mjpeg_that, other_codec, restarted, rtsp_that
 
 sys.path.insert(0, str(SERVER.parent))
@@ -74,6 +75,9 @@ FAULTS: dict[str, Callable[[Path], Row]] = {
     "nobody reads the output": unread,
     "the engine raises": partial(engine_that, runs_out),
     "the engine answers NaN": answers_nan,
+    "the engine never returns": hangs,
+    "a viewer of the page never reads": viewer_that_never_reads,
+    "a thousand requests with wrong tokens, hosts, paths, bodies": strangers,
     "the clock of the day is set back by an hour": clock_jumps,
 }
 

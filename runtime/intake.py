@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any
+
+import numpy as np
 
 from edgevit.errors import UsageError
 
 from .deadline import Deadline
-from .frame import frame_of
+from .frame import Frame, frame_of
 from .handover import Handover
 from .ledger import Ledger
 from .pacing import Pace
@@ -25,7 +27,7 @@ _GATHER_S = 0.002
 class Intake:
     """Hold the sources of one run. ``hurry`` lets a live source's frame give way to the next one.
 
-    ``most`` frames of different sources are answered together.
+    ``most`` frames of different sources are answered together. ``failed`` hears what a source raises.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Intake:
         pace: Pace,
         deadline: Deadline | None,
         *,
+        failed: Callable[[BaseException], None],
         hurry: bool,
         depth: int,
         most: int = 1,
@@ -42,7 +45,7 @@ class Intake:
     ) -> None:
         self.sources = tuple(sources)
         self._ledger, self._pace, self._deadline = ledger, pace, deadline
-        self._hurry, self._color = hurry, color
+        self._failed, self._hurry, self._color = failed, hurry, color
         self._most = min(most, len(self.sources))
         self._frames: Handover[Job] = Handover(depth, len(self.sources))
         self._ended = [False for _ in self.sources]
@@ -57,20 +60,17 @@ class Intake:
         hurry = live and self._hurry
         try:
             for index, picture in enumerate(source):
-                frame = frame_of(picture, self._color, index=index)
+                job = job_of(picture, index, lane=lane, live=live, color=self._color)
                 if self._ended[lane]:
                     return
-                now_ns = time.monotonic_ns()
-                job = Job(frame, min(frame.captured_ns, now_ns) if live else now_ns, lane)
-                job.came_ms = (now_ns - job.born_ns) / 1e6
                 self._ledger.captured(lane, job.came_ms)
                 if not hurry:
                     self._frames.give(job, lane)
                 elif self._frames.give_newest(job, lane) is not None:
                     self._ledger.dropped(lane)
-        except Exception:
+        except Exception as exc:
             if not self._ended[lane]:  # what a source says that was closed under its reader is no fault
-                raise
+                self._failed(exc)
         finally:
             self._frames.finish(lane)
             if self._ended[lane]:
@@ -112,6 +112,14 @@ class Intake:
                 stack.callback(let_go, source)
 
 
+def job_of(picture: Any, index: int, *, lane: int = 0, live: bool = False, color: str | None = None) -> Job:
+    """Return the job of a frame that has just come; the age of one that is not live begins now."""
+    frame = frame_of(picture, color, index=index)
+    now_ns = time.monotonic_ns()
+    born_ns = min(frame.captured_ns, now_ns) if live else now_ns
+    return Job(frame, born_ns, lane, came_ms=(now_ns - born_ns) / 1e6)
+
+
 def is_live(source: object) -> bool:
     """Tell whether frames come by themselves; what does not say so waits."""
     return bool(getattr(source, "live", False))
@@ -122,3 +130,13 @@ def refuse_names(things: Iterable[object], opener: str) -> None:
     for thing in things:
         if isinstance(thing, (str, int, os.PathLike)):
             raise UsageError(f"A pipeline takes what is open, not {thing!r}. Type: {opener}({thing!r})")
+
+
+def refuse_frames(sources: Iterable[object]) -> None:
+    """Raise if a source is a frame, as the parts of a list of frames would be."""
+    for source in sources:
+        if isinstance(source, (Frame, np.ndarray)) or not isinstance(source, Iterable):
+            raise UsageError(
+                f"A source yields frames, and a list holds several sources: a {type(source).__name__} is none. "
+                "For a list of frames as one source, type: Pipeline(model, iter(frames))"
+            )

@@ -1,133 +1,138 @@
 """Carry frames through a model's stages: a worker takes a frame all the way, and no thread is woken between stages.
 
-There are as many workers as stages, and each stage lets the frames through in their order, one at a time: so stages
-work on different frames at once, as with a thread each, but a frame that finds the next stage free walks right on.
-Waking a thread costs more than all else that is done for a frame here.
+There are as many workers as stages, and one more where they read the source themselves. Each stage lets the frames
+through in their order, one at a time: so stages work on different frames at once, as with a thread each, but a frame
+that finds the next stage free walks right on. Waking a thread costs more than all else that is done for a frame here.
 """
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Sequence
 
-from .handover import Stopped
+from .handover import Finished
 from .intake import Intake
 from .pacing import Pace
+from .reading import Reading
 from .stages import Heir, Job, Rung
-
-
-class Turn:
-    """Let one in at a time, in the order of their numbers. Only who is next is woken."""
-
-    def __init__(self) -> None:
-        self._next = 0
-        self._stopped = False
-        self._lock = threading.Lock()
-        self._gates: dict[int, threading.Lock] = {}
-
-    def enter(self, number: int) -> None:
-        """Wait until it is this number's turn."""
-        with self._lock:
-            if not self._stopped:
-                if self._next == number:
-                    return
-                gate = self._gates[number] = threading.Lock()
-                gate.acquire()
-        if not self._stopped:
-            gate.acquire()
-        if self._stopped:
-            raise Stopped
-
-    def leave(self) -> None:
-        """Let the next one in."""
-        with self._lock:
-            self._next += 1
-            gate = self._gates.pop(self._next, None)
-        if gate is not None:
-            gate.release()
-
-    def stop(self) -> None:
-        """Let nobody in any more; who waits gets ``Stopped``."""
-        with self._lock:
-            self._stopped = True
-            gates, self._gates = self._gates, {}
-        for gate in gates.values():
-            gate.release()
+from .turns import Parcel, Turn
 
 
 class Line:
-    """Hold what the workers share. ``deliver`` gets the jobs of a group when they are answered; False ends it."""
+    """Hold what the workers share. ``deliver`` gets the jobs of a parcel when they are answered; False ends it."""
 
     def __init__(
         self,
         rungs: Sequence[Rung],
-        intake: Intake,
+        intake: Intake | Reading,
         pace: Pace,
         deliver: Callable[[Sequence[Job]], bool],
     ) -> None:
         self._rungs, self._intake, self._pace, self._deliver = rungs, intake, pace, deliver
         self._names = [stage.name for stage in rungs[0].stages]
-        self._turns = [Turn() for _ in self._names[1:]]
-        self._number = 0
+        self._reads = Turn() if isinstance(intake, Reading) else None
+        self._turns = [Turn() for _ in self._names]
+        self._numbers = itertools.count()
+        self._numbering = threading.Lock()
         self._used: dict[int, int] = {}
-        self._places: dict[int, int] = {}
+        self._places: dict[int, int | None] = {}
         self._steps = [0] * len(self._names)
-        self._since_s: list[float | None] = [None] * len(self._names)
+
+    @property
+    def workers(self) -> int:
+        """How many can be of use."""
+        return len(self._names) + (self._reads is not None)
 
     def work(self, worker: int) -> None:
-        """Take groups of frames and carry them through, until ``Finished`` or ``Stopped``."""
-        last = len(self._names) - 1
+        """Take parcels of frames and carry them through, until ``Finished`` or ``Stopped``."""
         while True:
-            group = self._intake.next()
-            number, self._number = self._number, self._number + 1  # nobody else leads now
-            for stage in range(last + 1):
-                if stage:
-                    self._turns[stage - 1].enter(number)
+            parcel = self._taken() if self._reads is None else self._read(worker, self._reads)
+            for stage, turn in enumerate(self._turns):
+                done = turn.enter(parcel)
+                if done is not None:
+                    parcel = done
+                    continue
                 self._places[worker] = stage
-                self._step(stage, group)
-                if stage == last and not self._deliver(group):
-                    return
-                self._turns[stage - 1].leave() if stage else self._intake.led()
+                waited: Parcel | None = parcel
+                while waited is not None:
+                    parcel = waited
+                    if not self._do(stage, parcel.jobs):
+                        return
+                    waited = turn.leave(parcel)
 
     def place(self, worker: int) -> str:
         """Name the stage in which a worker was last."""
-        return self._names[self._places.get(worker, 0)]
+        place = self._places.get(worker, 0)
+        return "capture" if place is None else self._names[place]
+
+    def reading(self, worker: int) -> bool:
+        """Tell whether a worker was last seen at the source, which may never answer."""
+        return self._places.get(worker, 0) is None
 
     def stuck(self) -> tuple[str, float]:
-        """Return the stage that has been at the same group for the longest time, and that time in seconds."""
-        now_s = time.monotonic()
-        spans = [0.0 if began is None else now_s - began for began in tuple(self._since_s)]
-        return self._names[spans.index(max(spans))], max(spans)
+        """Return the stage that has been at the same parcel for the longest time, and that time in seconds."""
+        stage, at_it_s = self._pace.longest()
+        return self._names[stage], at_it_s
 
     def steps(self) -> int:
-        """Return a number that rises with every group that leaves any stage."""
+        """Return a number that rises with every parcel that leaves any stage."""
         return sum(self._steps)
 
     def stop(self) -> None:
         """Carry nothing farther."""
-        for turn in self._turns:
+        for turn in (*self._turns, *([self._reads] if self._reads is not None else [])):
             turn.stop()
 
-    def _step(self, number: int, group: Sequence[Job]) -> None:
-        rung = group[0].rung
-        if not number:
-            self._hand_over(rung, group)
+    def _taken(self) -> Parcel:
+        """Take what other threads have read; the caller leads until it has gone through the first stage."""
+        jobs = self._intake.next()
+        return Parcel(next(self._numbers), jobs)  # nobody else leads now
+
+    def _read(self, worker: int, turn: Turn) -> Parcel:
+        """Read frames in the order of the numbers."""
+        self._places[worker] = None
+        with self._numbering:
+            parcel = Parcel(next(self._numbers))
+        done = turn.enter(parcel)
+        if done is not None:
+            return done
+        while True:
+            try:
+                parcel.jobs = self._intake.next()
+            except Finished:
+                turn.finish()
+                raise
+            waited = turn.leave(parcel)
+            if waited is None:
+                return parcel
+            parcel = waited
+
+    def _do(self, stage: int, jobs: Sequence[Job]) -> bool:
+        """Have a stage done, and deliver after the last one; False if no more answers are wanted."""
+        self._step(stage, jobs)
+        if not stage:
+            self._intake.led()
+        return stage < len(self._names) - 1 or self._deliver(jobs)
+
+    def _step(self, number: int, jobs: Sequence[Job]) -> None:
+        rung = jobs[0].rung
+        if not number and len(self._rungs) > 1:
+            self._hand_over(rung, jobs)
         self._pace.began(number)
-        self._since_s[number] = time.monotonic()
-        self._rungs[rung].stages[number].step(group)
-        self._since_s[number] = None
+        self._rungs[rung].stages[number].step(jobs)
         spent_ms = self._pace.ended(number, rung)
         now_ns, name = time.monotonic_ns(), self._names[number]
         self._steps[number] += 1
-        for job in group:
+        for job in jobs:
             # Written down here and counted when it is answered, all at once: after a stage's work the caches are cold.
-            job.spent_ms[name] = spent_ms / len(group)
+            job.spent_ms[name] = spent_ms / len(jobs)
             job.passed.append(((now_ns - job.born_ns) / 1e6, spent_ms))
 
-    def _hand_over(self, rung: int, group: Sequence[Job]) -> None:
+    def _hand_over(self, rung: int, jobs: Sequence[Job]) -> None:
         """Let a model that comes in the place of another know what that one knew of each source."""
-        for job in group:
+        for job in jobs:
             before = self._used.get(job.lane, 0)
             if before != rung:
                 model = self._rungs[rung].model

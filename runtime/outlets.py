@@ -22,18 +22,30 @@ class LaneSink(Protocol):
         """Take one, in place of ``write``."""
 
 
+@runtime_checkable
+class OneLane(Protocol):
+    """Be a sink of one source alone."""
+
+    @property
+    def lane(self) -> int:
+        """The number of the source."""
+
+
 class Outlet:
     """Hold what a sink has not taken yet. ``newest`` lets a slow one miss answers; else everybody waits for it."""
 
     def __init__(self, sink: Sink, name: str, *, newest: bool, depth: int) -> None:
         self.sink, self.name = sink, name
         self._lane_sink = sink if isinstance(sink, LaneSink) else None
+        self._only = sink.lane if isinstance(sink, OneLane) else None
         self._jobs: Handover[Job] = Handover(depth)
         self._newest = newest
         self._busy_since_s: float | None = None
 
     def give(self, job: Job) -> bool:
         """Hand an answer on; False if the sink missed one for it. What was given up takes nothing more."""
+        if self._only not in (None, job.lane):
+            return True
         try:
             if self._newest:
                 return self._jobs.give_newest(job) is None

@@ -72,14 +72,21 @@ class Pace:
     def ended(self, stage: int, rung: int = 0) -> float:
         """Say that it is done, and return the milliseconds that it took."""
         with self._changed:
-            took_s = time.monotonic() - (self._began_s[stage] or 0.0)
+            now_s = time.monotonic()
+            took_s = now_s - (self._began_s[stage] or now_s)
             self._rungs[rung][stage].append(took_s)
             self._began_s[stage] = None
             self._inside[stage] -= 1
             # Waking a thread costs more than all else here, so it is done only for who would wake too late.
-            if self._wakes_s and time.monotonic() + self._rest_s() < self._wakes_s - _WORTH_WAKING_S:
+            if self._wakes_s and now_s + self._rest_s() < self._wakes_s - _WORTH_WAKING_S:
                 self._changed.notify()
         return took_s * 1e3
+
+    def longest(self) -> tuple[int, float]:
+        """Return the stage that has been at the same frame for the longest time, and that time in seconds."""
+        now_s = time.monotonic()
+        spans_s = [0.0 if began_s is None else now_s - began_s for began_s in tuple(self._began_s)]
+        return spans_s.index(max(spans_s)), max(spans_s)
 
     def expected_ms(self) -> float:
         """Return what all stages together take of late; 0 before the first frame is through."""

@@ -1,39 +1,40 @@
 """Carry frames from capture to sinks on threads, bounded everywhere; of a live source the newest frame wins.
 
-Every source has a thread, the model has as many as it has stages, every sink has one; what can wait is bounded.
+Every source has a thread, but for a single one that waits, which the model's threads read; the model has as many as it
+has stages, every sink has one; what can wait is bounded.
 ``newest``: a live source's frame that nobody has taken gives way to the next one, stages begin just in time, and slow
 sinks miss answers. ``every``: nothing is lost, everybody waits for the slowest. Sources that are not live wait by
 themselves, so they lose nothing under either. A fault of any thread ends the run and is told to the caller; what was
-answered is in the other sinks, which are closed in order.
+answered is in the other sinks, which are closed in order, and after a source's fault so are the frames before it.
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from types import TracebackType
 from typing import Any
 
 from edgevit.errors import EdgevitError, UsageError
 
-from .crew import Crew
 from .deadline import Deadline
 from .frame import Frame, Pixels
 from .handover import Finished, Handover
-from .intake import Intake, is_live, refuse_names
+from .intake import Intake, is_live, refuse_frames, refuse_names
 from .ladder import Ladder, Switch
 from .ledger import Ledger, counted
 from .ledger_report import LedgerReport
 from .line import Line
+from .outcome import Outcome
 from .outlets import Call, Outlet
 from .pacing import Pace
 from .plan import Plan
+from .reading import Reading, is_read
 from .results import Result
 from .sinks import Sink
 from .stages import Job, Model, alone, most_of, rungs_of
+from .threads import Threads
 
 Feed = Iterable[Frame | Pixels]
 
@@ -42,9 +43,6 @@ _WAITING = 2
 _WAITING_SINK = 8
 """Answers that may wait for a sink before it misses the oldest of them."""
 _LOOK_S = 0.25
-_WORKER = "worker "
-_HUNG = "The stage {} has been at one frame for {:g} s and is given up. Does its engine hang?"
-_STUCK = "The output {} has been at one frame for {:g} s and is given up. Is its disk full, or its reader gone?"
 
 
 class Pipeline:
@@ -70,13 +68,12 @@ class Pipeline:
         self._plan = plan or Plan()
         feeds: tuple[Any, ...] = tuple(sources) if isinstance(sources, (list, tuple)) else (sources,)
         refuse_names(feeds, "open_source")
+        refuse_frames(feeds)
         live = any(map(is_live, feeds))
         self.policy = self._plan.policy_for(live=live)
         self._hurry = live and self.policy == "newest"
         self._on_event = on_event
         self.events: deque[str] = deque(maxlen=200)
-        self.stopped = ""
-        self.fault: BaseException | None = None
         latency_ms = self._plan.max_latency_ms
         if fallbacks and latency_ms is None:
             raise UsageError("Fallbacks answer where a limit is not kept, and there is none: Plan(max_latency_ms=80).")
@@ -96,22 +93,33 @@ class Pipeline:
             if len(rungs) > 1:
                 self._ladder = Ladder([rung.name for rung in rungs], latency_ms, self._switched)
             deadline = Deadline(latency_ms, self._log, self._ladder)
-        self._intake = Intake(
-            feeds,
-            self.ledger,
-            self._pace,
-            deadline,
-            hurry=self._hurry,
-            depth=1 if self._hurry else _WAITING,
-            most=min(most_of(rung.stages, self._plan.batch, len(feeds)) for rung in rungs),
-            color=color,
-        )
+        self._intake: Intake | Reading
+        if is_read(feeds):
+            self._intake = Reading(feeds[0], self.ledger, self._pace, deadline, failed=self._cut, color=color)
+        else:
+            self._intake = Intake(
+                feeds,
+                self.ledger,
+                self._pace,
+                deadline,
+                failed=self._cut,
+                hurry=self._hurry,
+                depth=1 if self._hurry else _WAITING,
+                most=min(most_of(rung.stages, self._plan.batch, len(feeds)) for rung in rungs),
+                color=color,
+            )
         self._line = Line(rungs, self._intake, self._pace, self._deliver)
-        self._working = len(names)
-        self._crew = Crew(self._fail)
-        self._lock = threading.Lock()
+        self._outcome = Outcome()
+        self._threads = Threads(
+            self._intake,
+            self._line,
+            self._outlets,
+            self.ledger,
+            stall_s=self._plan.stall_s,
+            fail=self._fail,
+            drained=self._drained,
+        )
         self._answers = 0
-        self._state = "new"
 
     # ---- what callers do
 
@@ -130,10 +138,10 @@ class Pipeline:
                     if seconds is not None and elapsed_s >= seconds:
                         self.stop(f"the {seconds:g} s are over")
                         break
-                    self._crew.look(_LOOK_S if seconds is None else min(_LOOK_S, seconds - elapsed_s))
+                    self._threads.look(_LOOK_S if seconds is None else min(_LOOK_S, seconds - elapsed_s))
             except KeyboardInterrupt:
                 self.stop("interrupted")
-        self._raise()
+        self._outcome.tell()
         return self.report()
 
     def results(self) -> Iterator[Any]:
@@ -153,7 +161,7 @@ class Pipeline:
                 pass
             finally:
                 answers.stop()
-        self._raise()
+        self._outcome.tell()
 
     def answers(self, told: Callable[[], object] | None = None) -> Handover[Job]:
         """Return where the answers will be to be taken, bounded as the policy says; ``told`` as ``Handover`` has it."""
@@ -162,7 +170,7 @@ class Pipeline:
 
     def report(self) -> LedgerReport:
         """Return the ledger as it stands."""
-        return self.ledger.report(tuple(self.events), self.stopped)
+        return self.ledger.report(tuple(self.events), self._outcome.why)
 
     def pause(self) -> None:
         """Answer no new frame; a live source's frames are dropped meanwhile."""
@@ -177,6 +185,11 @@ class Pipeline:
             self._log("resumed")
 
     @property
+    def stopped(self) -> str:
+        """What ended it, in words; nothing for the end of its sources."""
+        return self._outcome.why
+
+    @property
     def paused(self) -> bool:
         """Whether frames are held back."""
         return self._pace.paused
@@ -187,48 +200,25 @@ class Pipeline:
 
     def stop(self, why: str = "stopped") -> None:
         """Take no new frame. What was answered goes to the sinks; from any thread, any number of times."""
-        with self._lock:
-            if self._state == "stopping":
-                return
-            self._state, self.stopped = "stopping", self.stopped or why
-        self._pace.stop()
-        self._line.stop()
-        self._intake.stop()
+        if self._outcome.stop(why):
+            self._pace.stop()
+            self._line.stop()
+            self._intake.stop()
 
     def __enter__(self) -> Pipeline:
-        if self._state != "new":
-            raise UsageError("A pipeline runs once; make another one.")
-        self._state = "running"
-        for worker in range(self._working):
-            self._crew.begin(f"{_WORKER}{worker}", partial(self._work, worker))
-        for outlet in self._outlets:
-            self._crew.begin(f"output {outlet.name}", partial(outlet.work, self.ledger))
-        for lane in range(len(self._intake.sources)):
-            self._crew.begin(f"capture {lane}", partial(self._intake.read, lane), leave=True)
+        self._outcome.begin()
+        self._threads.begin()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._state == "running":
+        if self._outcome.running:
             self.stop()
         self._join()
         self._intake.close()
 
     # ---- the threads
-
-    def _work(self, worker: int) -> None:
-        try:
-            self._line.work(worker)
-        except Finished:
-            with self._lock:
-                self._state = "ended" if self._state == "running" else self._state
-        finally:
-            with self._lock:
-                self._working -= 1
-                last = not self._working
-            if last:
-                self._finish_outlets()
 
     def _deliver(self, group: Sequence[Job]) -> bool:
         """Hand answers to all who want them; False after the last that is wanted."""
@@ -250,42 +240,37 @@ class Pipeline:
     # ---- the end
 
     def _fail(self, exc: BaseException) -> None:
-        with self._lock:
-            self.fault = self.fault or exc
+        """End the run for a fault; nothing is carried farther."""
+        self._outcome.fail(exc)
         self.stop("failed")
 
-    def _finish_outlets(self) -> None:
+    def _cut(self, exc: BaseException) -> None:
+        """End the run for a source's fault: nothing more is read, and what is on its way is answered."""
+        self._outcome.fail(exc)
+        for lane in range(len(self._intake.sources)):
+            self._intake.end(lane)
+        self._pace.pause(False)
+
+    def _over(self) -> bool:
+        """Tell whether no more answers come. A sink that is stuck is a fault; so is a stage, before live sources."""
+        fault = self._threads.fault(engine=self._hurry or self._outcome.fault is not None)
+        if fault is not None:
+            self._fail(fault)
+        return self._outcome.stopping or self._threads.done()
+
+    def _join(self) -> None:
+        left = self._threads.see_off()
+        if left:
+            self._log(f"did not end in {self._plan.stall_s:g} s and was left behind: {', '.join(left)}")
+            self._outcome.fail(EdgevitError(f"{self.events[-1]}."))
+
+    def _drained(self) -> None:
+        """Let the sinks write what they have, and close."""
+        self._outcome.end()
         for outlet in self._outlets:
             outlet.finish()
         if self._results is not None:
             self._results.finish()
-
-    def _over(self) -> bool:
-        """Tell whether nothing more is to come. A sink that is stuck is a fault; so is a stage, before live sources."""
-        stage, at_it_s = self._line.stuck()
-        if self.fault is None and self._hurry and at_it_s > self._plan.stall_s:
-            self._fail(EdgevitError(_HUNG.format(stage, self._plan.stall_s)))
-        for outlet in self._outlets:
-            if self.fault is None and outlet.stuck_s() > self._plan.stall_s:
-                outlet.give_up()
-                self._fail(EdgevitError(_STUCK.format(outlet.name, self._plan.stall_s)))
-        return self._state == "stopping" or not self._crew.alive()
-
-    def _join(self) -> None:
-        """Wait for the stages and the sinks; who is stuck is left behind, and told."""
-        left = self._crew.see_off(lambda: (self._line.steps(), self.ledger.progress()), self._plan.stall_s)
-        if left:
-            for outlet in self._outlets:
-                outlet.give_up()
-            who = [self._line.place(int(n[len(_WORKER) :])) if n.startswith(_WORKER) else n for n in left]
-            self._log(f"did not end in {self._plan.stall_s:g} s and was left behind: {', '.join(who)}")
-            self.fault = self.fault or EdgevitError(f"{self.events[-1]}.")
-
-    def _raise(self) -> None:
-        if isinstance(self.fault, BrokenPipeError):
-            self.stopped = "the reader of the output went away"
-        elif self.fault is not None:
-            raise self.fault
 
     def _switched(self, switch: Switch, rung: int) -> None:
         self.ledger.switched(switch)

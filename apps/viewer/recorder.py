@@ -16,7 +16,7 @@ from typing import Any
 from edgevit.errors import EdgevitError, UsageError
 from edgevit.runtime.frame import Frame
 from edgevit.runtime.results import Result
-from edgevit.runtime.sinks import Sink, open_sink
+from edgevit.runtime.sinks import Sink, check_folder, open_sink
 
 LEAST_FREE_BYTES = 200 << 20
 _LOOK_EVERY = 30
@@ -44,6 +44,7 @@ class Recorder:
         with self._lock:
             if self._sinks:
                 raise UsageError("A recording runs already; stop it first.")
+            check_folder(self._folder)
             self._look()
             places = _names(self._folder, self._count)
             self._sinks = {lane: open_sink(place) for lane, place in enumerate(places)}

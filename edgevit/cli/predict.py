@@ -54,7 +54,8 @@ def run(args: argparse.Namespace) -> int:
     save = [*outputs_of(args, args.input), *([args.save] if args.save else [])]
     path = find_bundle(args.bundle)
     with ExitStack() as stack:
-        # The input first: a mistyped name should not cost the loading of a model.
+        # Outputs and input first: a mistyped name should not cost the loading of a model.
+        door("edgevit.runtime.sinks:check_outputs")(save)
         open_source = door("edgevit.runtime.sources:open_source")
         source = open_source(args.input, on_error=args.on_error, recursive=args.recursive)
         stack.callback(source.close)

@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 HELP = """Run a bundle on a camera (0, /dev/video0, csi://0), a stream (rtsp://, http://), screen://, a video, a folder,
 a .streams list of several, or a built-in scene. Of a live source the newest frame is answered, of a file every one.
 Each OUTPUT is a video, a folder, a .jsonl or .csv file; --json prints one JSON line a frame, the ledger as the last.
+Of several sources each gets a video or a folder of its own, and every line says which source it is of.
 
   edgevit run shvit_shapes 0 --show                         in a window; q ends it
   edgevit run levit_128s-onnx-fp32 'rtsp://camera/1?timeout=5s' answers.jsonl --max-latency 80ms
+  edgevit run shvit_shapes hall.streams seen.mkv            seen-gate.mkv, seen-yard.mkv
   edgevit run levit_256-onnx-fp32 0 --max-latency 80ms --fallback levit_128s-onnx-fp32
   edgevit run hit_nano 0 --box 312,146,106,96 --for 10m     a line a minute: pace, ages, clock, heat
   edgevit run shvit_shapes clip.mp4 --own-pace              a file as if it were a camera
@@ -77,10 +79,13 @@ def run(args: argparse.Namespace) -> int:
     if others and args.max_latency is None:
         raise UsageError("--fallback answers while a limit is not kept, and there is none. Type: --max-latency 80ms")
     with ExitStack() as stack:
-        # The input and the port first: a mistyped one should not cost the loading of a model.
+        # Outputs, port and input first: a mistyped one should not cost the loading of a model.
+        door("edgevit.runtime.sinks:check_outputs")(outputs)
         serving = serving_of(args)
         if serving is not None:
             stack.callback(serving.close)
+            if args.record_dir is not None:
+                door("edgevit.runtime.sinks:check_folder")(args.record_dir)
         metrics = metrics_of(args)
         if metrics is not None:
             stack.callback(metrics.close)
@@ -110,7 +115,8 @@ def run(args: argparse.Namespace) -> int:
             metrics=metrics,
             fallbacks=fallbacks,
             on_start=stack.enter_context(pausing()),
-            on_result=(lambda result: console.answer(result.to_dict())) if args.json else _change_printer(status),
+            on_result=None if args.json else _change_printer(status),
+            on_told=console.answer if args.json else None,
             on_event=status.note,
             on_line=None if args.json else status.now,
             on_minute=_minute_printer(minutes, status),

@@ -100,7 +100,8 @@ def run(args: argparse.Namespace) -> int:
     refuse_an_opened_pattern(args.input, args.outputs)
     path = find_bundle(args.bundle)
     with ExitStack() as stack:
-        # The input first: a mistyped name should not cost the loading of a model.
+        # Outputs and input first: a mistyped name should not cost the loading of a model.
+        door("edgevit.runtime.sinks:check_outputs")(args.outputs)
         source = door("edgevit.runtime.sources:open_source")(args.input, on_error=args.on_error)
         stack.callback(source.close)
         screen = door("edgevit.apps.window:Window")() if args.show else None

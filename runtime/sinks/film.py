@@ -2,7 +2,8 @@
 
 MP4 and MOV grow in fragments of about a second, each whole by itself, and become ordinary files when they are finished
 (FFmpeg's ``hybrid_fragmented``); Matroska consists of such pieces anyway. The file grows as NAME.PID.part.SUFFIX, and
-that is where the film of a killed process is found.
+that is where the film of a killed process is found. What lies there already is never written over: in a container a
+process that was killed and its successor have the same number.
 """
 
 from __future__ import annotations
@@ -27,9 +28,8 @@ class Film:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.partial = path.with_name(f"{path.stem}.{os.getpid()}.part{path.suffix}")
         self.boxes = path.suffix.lower() != ".mkv"
-        self.file: IO[bytes] = io.FileIO(self.partial, "w+")
+        self.partial, self.file = _new_file(path)
         self._head = b""
 
     @property
@@ -78,6 +78,18 @@ class Film:
         except OSError:
             return self.partial if self.partial.exists() else None
         return self.path
+
+
+def _new_file(path: Path) -> tuple[Path, IO[bytes]]:
+    """Make the file that grows, under a name that nothing has."""
+    number, tail = 1, ""
+    while True:
+        partial = path.with_name(f"{path.stem}.{os.getpid()}{tail}.part{path.suffix}")
+        try:
+            return partial, io.FileIO(partial, "x+")
+        except FileExistsError:
+            number += 1
+            tail = f"-{number}"
 
 
 def _boxes(file: int, size: int) -> list[tuple[bytes, int]]:

@@ -12,7 +12,8 @@ from pathlib import Path
 from edgevit.errors import UsageError, unwritable
 
 from ..frame import Frame
-from .places import refuse_the_input
+from .places import make_folder, refuse_the_input
+from .protocol import PATIENCE_S
 
 
 class LineFile:
@@ -32,6 +33,7 @@ class LineFile:
             try:
                 if self._file < 0:  # only now is it known that the input is another file
                     refuse_the_input(self._path, frame)
+                    make_folder(self._path.parent)
                     self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
                 self._append(memoryview(text.encode()))
             except OSError as exc:
@@ -39,11 +41,15 @@ class LineFile:
 
     def close(self) -> None:
         """Close it; a second call does nothing."""
-        with self._lock:
-            self._closed = True
+        self._closed = True
+        if not self._lock.acquire(timeout=PATIENCE_S):
+            return
+        try:
             if self._file >= 0:
-                os.close(self._file)
-                self._file = -1
+                file, self._file = self._file, -1
+                os.close(file)
+        finally:
+            self._lock.release()
 
     def _append(self, line: memoryview) -> None:
         before = os.fstat(self._file).st_size

@@ -19,6 +19,6 @@ class Null:
         pass
 
 
-def sink_of(place: str, kind: str) -> Sink:
+def sink_of(place: str, kind: str, names: tuple[str, ...]) -> Sink:
     """Open the sink that leads nowhere."""
     return Null()

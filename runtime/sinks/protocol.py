@@ -7,6 +7,9 @@ from typing import Protocol
 from ..frame import Frame
 from ..results import Result
 
+PATIENCE_S = 5.0
+"""How long a close waits for a write that hangs; then it is left to that thread, of which the run has told already."""
+
 
 class Sink(Protocol):
     """Take one frame and its result at a time, in order.

@@ -20,13 +20,15 @@ from edgevit.kernels import resize
 
 from ..frame import Frame, Pixels
 from ..results import Result
+from .drawn import picture_of
 from .film import Film
-from .places import file_in_its_folder, refuse_the_input
-from .protocol import Sink
+from .places import file_in_its_folder, make_folder, refuse_the_input
+from .protocol import PATIENCE_S, Sink
 
 CODECS = ("libx264", "libopenh264", "h264_videotoolbox", "mpeg4")
 TICKS = 60_000  # a second; whole for 24, 25, 30, 60 and the 1001 rates, and MPEG-4 takes no more than 65,535
 _BT601, _LIMITED = 6, 1  # as FFmpeg numbers them: what the conversion below uses, said in the file for players
+_ORDINARY_HW = (480, 640)
 _OPTIONS = {"libx264": {"preset": "veryfast", "crf": "20"}, "mpeg4": {"qscale": "3"}}
 
 
@@ -42,14 +44,27 @@ class VideoFile:
         self._stream: Any = None
         self._first_ns = 0
         self._last_tick = -1
+        self._gap = TICKS // 30  # a film of one picture shows it that long
+        self._lane: int | None = None
+        self._closed = False
         self._lock = threading.RLock()  # one who was interrupted in here may close
 
+    def write_from(self, frame: Frame, result: Result, *, lane: int, born_ns: int) -> None:
+        """Take a frame of a run; those of another source than the first are refused."""
+        if self._lane not in (None, lane):
+            raise UsageError(
+                f"{self._path} is one video, in which the frames of several sources would take turns. Type: "
+                f"open_sinks('{self._path}', [source.name for source in sources])"
+            )
+        self._lane = lane
+        self.write(frame, result)
+
     def write(self, frame: Frame, result: Result) -> None:
-        if self._film is None and self._last_tick < 0:
+        if self._film is None and not self._closed:
             refuse_the_input(self._path, frame)
-        picture = result.plot()
+        picture = picture_of(result)
         with self._lock:
-            if self._film is None and self._last_tick >= 0:
+            if self._closed:
                 raise UsageError(f"The video {self._path} is finished, or has failed; it takes no more frames.")
             try:
                 if self._film is None:
@@ -57,22 +72,28 @@ class VideoFile:
                 self._encode(picture, frame)
             except (self._av.error.FFmpegError, OSError) as exc:
                 raise self._failed(exc) from exc
-            except EnvironmentFault:
+            except EdgevitError:
                 self._let_go()
                 raise
 
     def close(self) -> None:
-        with self._lock:
-            try:
-                self._finish()
-            except BaseException as exc:
-                if isinstance(exc, Exception):
-                    raise
-                self._finish()  # a signal's exception came in between; what is left to do is done first
-                raise
+        self._closed = True  # also where nothing was written: a late frame must not begin a film that nobody ends
+        if not self._lock.acquire(timeout=PATIENCE_S):
+            return
+        try:
+            self._finish()
+        except Exception:
+            self._let_go()  # whatever it was, nothing is left open, nor half done for a second call
+            raise
+        except BaseException:
+            self._finish()  # a signal's exception came in between; what is left to do is done first
+            raise
+        finally:
+            self._lock.release()
 
     def _begin(self, picture: Pixels, frame: Frame) -> None:
         height, width = (side + side % 2 for side in picture.shape[:2])
+        make_folder(self._path.parent)
         self._film = film = Film(self._path)
         self._container = self._av.open(film.file, "w", format=film.format, options=film.options)
         self._stream = add_stream(self._av, self._container, (height, width))
@@ -81,12 +102,22 @@ class VideoFile:
     def _encode(self, picture: Pixels, frame: Frame) -> None:
         canvas = fitted(picture, (self._stream.height, self._stream.width))
         tick = round(Fraction((frame.captured_ns - self._first_ns) * TICKS, 1_000_000_000))
-        self._last_tick = max(tick, self._last_tick + 1)  # no two frames at one time, whatever the clock did
+        tick = max(tick, self._last_tick + 1)  # no two frames at one time, whatever the clock did
+        self._gap = tick - self._last_tick if self._last_tick >= 0 else self._gap
+        self._last_tick = tick
         image = self._av.VideoFrame.from_ndarray(canvas, format="rgb24").reformat(
             format="yuv420p", dst_colorspace=_BT601, dst_color_range=_LIMITED
         )
         image.pts, image.time_base = self._last_tick, Fraction(1, TICKS)
-        self._container.mux(self._stream.encode(image))
+        self._mux(self._stream.encode(image))
+
+    def _mux(self, packets: list[Any]) -> None:
+        if self._film is not None and self._film.boxes:
+            # Where a piece begins FFmpeg takes the film to end with that packet, whatever is shown after it came before
+            # it; what was behind that end would not be played. So each packet lasts to the end of the film so far.
+            for packet in packets:
+                packet.duration = self._last_tick + self._gap - packet.pts
+        self._container.mux(packets)
 
     def _finish(self) -> None:
         """Do what is left to do; each step knows whether it was done."""
@@ -95,7 +126,7 @@ class VideoFile:
         try:
             if self._stream is not None:
                 with contextlib.suppress(self._av.error.EOFError):  # it was told before a signal came
-                    self._container.mux(self._stream.encode(None))
+                    self._mux(self._stream.encode(None))
                 self._stream = None
             if self._container is not None:
                 self._film.finish_begins()
@@ -115,7 +146,7 @@ class VideoFile:
 
     def _let_go(self) -> Path | None:
         """Keep what can be played; return where it is."""
-        film, self._film, self._last_tick = self._film, None, max(self._last_tick, 0)
+        film, self._film, self._closed = self._film, None, True
         container, self._container, self._stream = self._container, None, None
         if film is None:
             return None
@@ -129,15 +160,16 @@ class VideoFile:
 def add_stream(av: Any, container: Any, size_hw: tuple[int, int]) -> Any:
     """Add a stream of the best codec that this PyAV has and that opens on this machine."""
     for codec in CODECS:
-        try:
-            context = av.CodecContext.create(codec, "w")
-            _set_up(context, size_hw, codec)
-            context.open()
-        except (av.error.FFmpegError, ValueError):
-            continue
-        stream = container.add_stream(codec, rate=Fraction(30), options=dict(_OPTIONS.get(codec, {})))
-        _set_up(stream.codec_context, size_hw, codec)
-        return stream
+        if _opens(av, codec, size_hw):
+            stream = container.add_stream(codec, rate=Fraction(30), options=dict(_OPTIONS.get(codec, {})))
+            _set_up(stream.codec_context, size_hw, codec)
+            return stream
+    if any(_opens(av, codec, _ORDINARY_HW) for codec in CODECS):
+        height, width = size_hw
+        raise UsageError(
+            f"No encoder here takes pictures of {width} x {height}, so they cannot be a video. Name a folder for them, "
+            "such as shots/"
+        )
     raise EnvironmentFault(
         f"This PyAV can encode no video: it has none of {', '.join(CODECS)}. Type: pip install --force-reinstall av"
     )
@@ -158,13 +190,23 @@ def fitted(picture: Pixels, size_hw: tuple[int, int]) -> Pixels:
     return canvas
 
 
-def sink_of(place: str, kind: str) -> Sink:
+def sink_of(place: str, kind: str, names: tuple[str, ...]) -> Sink:
     """Open a video file; the encoder starts with the first frame."""
     try:
         import av
     except ImportError as exc:
         raise missing("av", "Writing a video", "camera") from exc
     return VideoFile(file_in_its_folder(place), av)
+
+
+def _opens(av: Any, codec: str, size_hw: tuple[int, int]) -> bool:
+    try:
+        context = av.CodecContext.create(codec, "w")
+        _set_up(context, size_hw, codec)
+        context.open()
+    except (av.error.FFmpegError, ValueError):
+        return False
+    return True
 
 
 def _set_up(context: Any, size_hw: tuple[int, int], codec: str) -> None:

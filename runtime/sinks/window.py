@@ -1,12 +1,14 @@
-"""Show annotated pictures in a window of OpenCV: ``window://``. ``q``, Escape or the window's own button ends the run.
+"""Show annotated pictures in windows of OpenCV: ``window://``, one a source. ``q`` or Escape ends the run.
 
-The window belongs to the thread that writes, which OpenCV allows on Linux and Windows, and macOS does not.
+So does closing the last one by its own button; before that the others go on. The windows belong to the thread that
+writes, which OpenCV allows on Linux and Windows, and macOS does not.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,8 @@ from edgevit.errors import EnvironmentFault, missing
 
 from ..frame import Frame
 from ..results import Result
+from .drawn import picture_of
+from .labels import labels_of
 from .protocol import Sink
 
 _TITLE = "edgevit"
@@ -25,38 +29,47 @@ _NONE = (
 )
 
 
-class Window:
-    """Paint each picture; who closes the window is told as BrokenPipeError, so that the run ends quietly."""
+class Windows:
+    """Paint each picture in its source's window; who ends it there is told as BrokenPipeError: the run ends quietly."""
 
     place = "window://"
 
-    def __init__(self, cv2: Any) -> None:
+    def __init__(self, cv2: Any, titles: Sequence[str]) -> None:
         self._cv2 = cv2
-        self._open = False
+        self._titles = tuple(titles)
+        self._open: set[str] = set()
+        self._gone: set[str] = set()
 
     def write(self, frame: Frame, result: Result) -> None:
+        self.write_from(frame, result, lane=0, born_ns=0)
+
+    def write_from(self, frame: Frame, result: Result, *, lane: int, born_ns: int) -> None:
+        """Paint a picture of that source; one whose window was closed is shown no more."""
+        title = self._titles[lane if lane < len(self._titles) else 0]
+        if title in self._gone:
+            return
         cv2 = self._cv2
         try:
-            if not self._open:
-                cv2.namedWindow(_TITLE, cv2.WINDOW_NORMAL)
-                self._open = True
-            cv2.imshow(_TITLE, np.ascontiguousarray(result.plot()[..., ::-1]))
-            key = int(cv2.waitKey(1)) & 0xFF
-            gone = cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) < 1
+            if title not in self._open:
+                cv2.namedWindow(title, cv2.WINDOW_NORMAL)
+                self._open.add(title)
+            cv2.imshow(title, np.ascontiguousarray(picture_of(result)[..., ::-1]))
+            key = int(cv2.waitKey(1)) & 0xFF  # of any of the windows
+            closed = {one for one in self._open if cv2.getWindowProperty(one, cv2.WND_PROP_VISIBLE) < 1}
         except cv2.error as exc:
             raise EnvironmentFault(_NONE.format("this OpenCV has no windows (a headless build)")) from exc
-        if gone or key in _ENDS:
-            self._open = self._open and not gone
+        self._open -= closed
+        self._gone |= closed
+        if key in _ENDS or not self._open:
             raise BrokenPipeError
 
     def close(self) -> None:
-        if self._open:
-            self._open = False
-            self._cv2.destroyWindow(_TITLE)
+        while self._open:
+            self._cv2.destroyWindow(self._open.pop())
 
 
-def sink_of(place: str, kind: str) -> Sink:
-    """Open the window with the first picture; what this machine lacks for it is told at once."""
+def sink_of(place: str, kind: str, names: tuple[str, ...]) -> Sink:
+    """Open each window with its first picture; what this machine lacks for it is told at once."""
     try:
         import cv2
     except ImportError as exc:
@@ -67,4 +80,4 @@ def sink_of(place: str, kind: str) -> Sink:
         raise EnvironmentFault(_NONE.format("there is no display"))  # OpenCV's Qt would end the whole process
     if any("GUI:" in line and "NONE" in line for line in cv2.getBuildInformation().splitlines()):
         raise EnvironmentFault(_NONE.format("this OpenCV has no windows (a headless build)"))
-    return Window(cv2)
+    return Windows(cv2, [f"{_TITLE}: {label}" for label in labels_of(names)] or [_TITLE])

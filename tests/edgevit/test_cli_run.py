@@ -146,15 +146,30 @@ def test_a_run_without_an_answer_shows_no_table_of_ages(tracker: str, capsys: Ca
     assert captured.err.startswith("1 answer in")
 
 
-def test_a_video_is_of_one_source(bundle: str, tmp_path: Path, capsys: Capture) -> None:
-    path, film = tmp_path / "two.streams", tmp_path / "seen.mkv"
-    path.write_text("synthetic://shapes?count=3\nsynthetic://shapes?count=4\n")
-    assert main(["run", bundle, str(path), str(film)]) == 2
-    assert f"Name a folder, such as {tmp_path / 'seen'}/" in capsys.readouterr().err
-    assert not film.exists()
+def test_each_of_several_sources_has_outputs_of_its_own(bundle: str, tmp_path: Path, capsys: Capture) -> None:
+    pytest.importorskip("av")
+    path, out = tmp_path / "two.streams", tmp_path / "out"
+    path.write_text("synthetic://shapes?count=3\nsynthetic://clip?count=4&kind=plain\n")
+    places = [f"{out}/{name}" for name in ("seen.mkv", "told.jsonl", "rows.csv", "shots/")]
+    assert main(["run", bundle, str(path), *places, "--json"]) == 0
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()][:-1]
+    told = [json.loads(line) for line in (out / "told.jsonl").read_text().splitlines()]
+    assert answers == told
+    assert sorted({(one["lane"], one["source_name"]) for one in told}) == [
+        *((0, "synthetic://shapes"), (1, "synthetic://clip"))
+    ]
+    assert {one.name for one in out.iterdir()} == {
+        "seen-shapes.mkv",
+        "seen-clip.mkv",
+        "told.jsonl",
+        "rows.csv",
+        "shots",
+    }
+    assert {one.name: len(list(one.iterdir())) for one in (out / "shots").iterdir()} == {"shapes": 3, "clip": 4}
     path.write_text("synthetic://shapes?count=3\n")
-    assert main(["run", bundle, str(path), str(film)]) == 0
-    assert film.is_file()
+    assert main(["run", bundle, str(path), f"{tmp_path}/seen.mkv", "--json"]) == 0
+    assert (tmp_path / "seen.mkv").is_file()
+    assert "lane" not in json.loads(capsys.readouterr().out.splitlines()[0])
 
 
 def test_a_list_in_a_list_is_refused(bundle: str, tmp_path: Path, capsys: Capture) -> None:

@@ -85,6 +85,21 @@ def test_a_generator_that_is_in_the_middle_of_a_frame_can_be_stopped(policy: str
     assert left.wait(10)
 
 
+def test_a_file_that_is_left_in_the_middle_is_closed() -> None:
+    left = threading.Event()
+
+    class Film(Paced):
+        def __iter__(self) -> Iterator[Frame]:
+            try:
+                yield from super().__iter__()
+            finally:
+                left.set()
+
+    pipeline = Pipeline(Waits(0), Film(1000, live=False), plan=Plan(limit=3))
+    pipeline.run()
+    assert left.is_set(), "while the pipeline is still there"
+
+
 class Touchy(Paced):
     """Raise where it is closed, or where it is read after that."""
 
