@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 from edgevit.errors import UsageError
 from edgevit.runtime import Frame
+from edgevit.runtime.boxes import Box, Place
 from edgevit.runtime.track_clips import box_in_name
-from edgevit.runtime.tracker import Place
-
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)

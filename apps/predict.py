@@ -16,7 +16,7 @@ from edgevit.bundle import Bundle
 from edgevit.errors import UsageError
 from edgevit.runtime import load
 from edgevit.runtime.frame import Frame
-from edgevit.runtime.results import Result
+from edgevit.runtime.results import Result, no_result
 from edgevit.runtime.sinks import Fan, Sink, open_sink, refuse_twice
 from edgevit.runtime.sources import Source, freshest, open_source
 
@@ -70,7 +70,7 @@ def predict(
     """
     for name, value in (("topk", topk), ("limit", limit)):
         if value is not None and value < 1:
-            raise UsageError(f"{name} must be at least 1, not {value}.")
+            raise UsageError(f"{name} must be at least 1, not {value}. Type: {name}=5")
     with ExitStack() as stack:
         # Outputs and input first: a mistyped name should not cost the opening of a camera, nor the loading of a model.
         sinks = _open_sinks(stack, save, json)
@@ -111,6 +111,8 @@ def _run(session: Model, source: Source, sink: Sink, plan: _Plan) -> Summary:
 def _answers(session: Model, source: Source, plan: _Plan) -> Iterator[Result]:
     for frame in itertools.islice(source, plan.limit):
         result = session(frame)
+        if not hasattr(result, "frame"):
+            raise no_result(result, "edgevit predict")
         # A task whose results know no rank has nothing to cut.
         if plan.topk is not None and dataclasses.is_dataclass(result) and hasattr(result, "topk"):
             result = dataclasses.replace(result, topk=plan.topk)

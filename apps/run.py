@@ -11,6 +11,7 @@ from edgevit.errors import InputError, UsageError
 from edgevit.runtime import TrackSession
 from edgevit.runtime.ledger import name_of
 from edgevit.runtime.ledger_report import LedgerReport
+from edgevit.runtime.outlets import Call
 from edgevit.runtime.pipeline import Pipeline
 from edgevit.runtime.plan import Plan
 from edgevit.runtime.sinks import Sink, check_outputs, open_sinks
@@ -62,6 +63,7 @@ def run(
     ``on_start`` gets the pipeline, to pause and resume it. Whatever ends it, a fault or a signal too, what was answered
     is in the sinks, which are closed, and ``on_report`` gets the ledger.
     """
+    check_fallbacks(session, fallbacks)
     with ExitStack() as stack:
         check_outputs(save)  # before a camera is opened, or a model is warmed up
         sources = opened(source)
@@ -82,15 +84,13 @@ def run(
                 stack.callback(sink.close)
         if on_told is not None:
             sinks.append(Told(on_told, tuple(names)))
-        for one in fallbacks:
-            check_fallback(session, one)
+        if on_result is not None:
+            sinks.append(Call(on_result, Told.place))
         for one in (session, *fallbacks):
             if hasattr(one, "warmup"):
                 one.warmup()
         on_event = on_event if metrics is None else metrics.counting(on_event)
-        pipeline = Pipeline(
-            model, list(sources), sinks, plan=plan, on_result=on_result, on_event=on_event, fallbacks=fallbacks
-        )
+        pipeline = Pipeline(model, list(sources), sinks, plan=plan, on_event=on_event, fallbacks=fallbacks)
         if serving is not None and page is not None:
             stack.enter_context(serving.shows(page, pipeline))
         if metrics is not None:
@@ -105,7 +105,9 @@ def run(
             if on_report is not None:
                 on_report(pipeline.report())
     if not report.answered and not report.stopped:
-        raise InputError("The input has no frame; there is nothing to answer.")
+        raise InputError(
+            f"There is no frame in {', '.join(names)}, so there is nothing to answer. Name another source."
+        )
     return report
 
 
@@ -144,13 +146,25 @@ def _page(session: Any, model: Model, names: Sequence[str], serving: Serving) ->
     return Page(names, title=about.model, task=about.spec.task, record_dir=serving.record_dir, steered=steered)
 
 
-def check_fallback(session: Any, other: Any) -> None:
-    """Raise unless what the other one answers means the same."""
-    (task, labels), (its_task, its_labels) = ((s.manifest.task, s.manifest.spec.labels) for s in (session, other))
-    if task != its_task:
-        raise UsageError(f"{other.name} cannot stand in for {session.name}: it is made to {its_task}, not to {task}.")
-    if labels != its_labels:
-        raise UsageError(f"{other.name} cannot stand in for {session.name}: its classes are others.")
+def check_fallbacks(session: Any, fallbacks: Sequence[Any]) -> None:
+    """Raise unless each is another model, and what it answers means the same."""
+    for number, other in enumerate(fallbacks):
+        cannot = f"{other.name} cannot stand in for {session.name}"
+        (task, labels), (its_task, its_labels) = ((s.manifest.task, s.manifest.spec.labels) for s in (session, other))
+        if task != its_task:
+            raise UsageError(f"{cannot}: it is made to {its_task}, not to {task}. Name a bundle made to {task}.")
+        if labels != its_labels:
+            raise UsageError(f"{cannot}: its classes are others. Name a bundle that was exported with the same labels.")
+        if any(_same(other, one) for one in (session, *fallbacks[:number])):
+            raise UsageError(
+                f"The bundle {other.name} is named twice, and it is no faster than itself. Name a faster one, such as "
+                "the same model exported with a smaller --imgsz, or leave this --fallback out."
+            )
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Tell whether both run the same files in the same way; a folder and its zip have the same."""
+    return bool(one.manifest.files == other.manifest.files and one.engine_description == other.engine_description)
 
 
 class _Tick:

@@ -153,7 +153,9 @@ class _Loop:
         finally:
             self._sink.close()
         if not self.done:
-            raise InputError("The input has no frame; there is nothing to follow a target in.")
+            raise InputError(
+                "The input has no frame, so there is nothing to follow. Name a video, a folder or a camera (0)."
+            )
         return ""
 
     def _answer(self, frame: Frame) -> Tracks | None:

@@ -41,7 +41,7 @@ class Window:
         try:
             import cv2
         except ImportError as exc:
-            raise missing("cv2", "A window", "camera") from exc
+            raise missing("opencv-python", "A window", "") from exc
         if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             raise EnvironmentFault(_HEADLESS)  # OpenCV's Qt would end the whole process
         self._cv2: Any = cv2

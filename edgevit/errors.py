@@ -107,9 +107,10 @@ class BadOutputError(EngineError):
 
 
 def missing(package: str, purpose: str, extra: str) -> MissingDependencyError:
-    """Build the one sentence that tells how to get a package."""
+    """Build the one sentence that tells how to get a package; without an extra that brings it, by its own name."""
+    typed = f"'edgevit[{extra}]'" if extra else package
     return MissingDependencyError(
-        f"{purpose} needs the package '{package}', which is not installed. Type: pip install 'edgevit[{extra}]'"
+        f"{purpose} needs the package '{package}', which is not installed. Type: pip install {typed}"
     )
 
 
@@ -126,7 +127,7 @@ def unwritable(place: str, exc: OSError, *, kept: str = "") -> EdgevitError:
         return EnvironmentFault(
             f"{place} cannot be written any further: {exc.strerror}.{more} Make room, or write to another disk."
         )
-    return UsageError(f"{place} cannot be written: {exc.strerror or exc}.{more}")
+    return UsageError(f"{place} cannot be written: {exc.strerror or exc}.{more} Name another place.")
 
 
 _PLACES = ("Exception from ", "Check '")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -91,5 +92,7 @@ def frame_of(picture: Any, color: str | None, *, index: int = 0) -> Frame:
             "from OpenCV; or pass an edgevit.Frame."
         )
     if not isinstance(picture, np.ndarray):
-        raise InputError(f"Expected an edgevit.Frame or a numpy array, not {type(picture).__name__}.")
+        named = isinstance(picture, (str, os.PathLike))
+        typed = f" Type: session.stream({os.fspath(picture)!r})" if named else ""
+        raise InputError(f"Expected an edgevit.Frame or a numpy array, not {type(picture).__name__}.{typed}")
     return Frame(picture, color, time.monotonic_ns(), index)  # type: ignore[arg-type]  # Frame checks it

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
+import numpy as np
+
 from edgevit.bundle import Bundle
-from edgevit.errors import EngineError
+from edgevit.errors import EngineError, InputError
 from edgevit.manifest import Manifest
 
 from .frame import Frame, Pixels
 from .sources import Source, let_go, open_source
 
-Frames = Source | Iterable[Frame | Pixels] | str | Path | int
+_FLAT = ("gray", "nv12", "i420")
+"""Formats whose picture is an array of two dimensions."""
+
+Frames = Source | Iterable[Frame | Pixels] | str | os.PathLike[str] | int
 
 
 class Closable(Protocol):
@@ -80,8 +85,31 @@ class Opened(Generic[Held]):
 @contextmanager
 def opened_frames(source: Frames) -> Iterator[Iterable[Frame | Pixels]]:
     """Open a URI, or take what yields frames as it is; what can be closed is closed at the end."""
-    opened = open_source(source) if isinstance(source, (str, int, Path)) else source
+    opened = open_source(source) if isinstance(source, (str, int, os.PathLike)) else source
     try:
         yield opened
     finally:
         let_go(opened)
+
+
+def checked_frames(source: Any, color: str | None = None) -> Frames:
+    """Return what can be looped over, or say what to type for what people have in their hands instead."""
+    if isinstance(source, int) and not isinstance(source, bool) and source < 0:
+        raise InputError(f"A camera's number is 0 or more, not {source}. Type: session.stream(0)")
+    if isinstance(source, Frame):
+        raise InputError("A Frame is one picture, and a stream has many. Type: session(frame)")
+    if isinstance(source, np.ndarray) and source.ndim < (3 if color in _FLAT else 4):
+        raise InputError(
+            f"An array is one picture, and a stream has many. Type: session(array, color={color or 'rgb'!r})"
+        )
+    if isinstance(source, (list, tuple)) and source and isinstance(source[0], (str, os.PathLike)):
+        raise InputError(
+            "A list of names is no source. Name a folder or a pattern ('holiday/*.jpg'), or take one after the other: "
+            f"session.stream({os.fspath(source[0])!r})"
+        )
+    if isinstance(source, (bool, bytes)) or not isinstance(source, (str, int, os.PathLike, Iterable)):
+        raise InputError(
+            f"A source is a name (a picture, a folder, a video, a stream), a camera's number, or frames, not "
+            f"{type(source).__name__}. Type: session.stream('clip.mp4')"
+        )
+    return source

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 from edgevit.bundle import Bundle, open_bundle
-from edgevit.errors import UsageError
+from edgevit.errors import BundleError, UsageError
 from edgevit.formats import find_format
-from edgevit.registry import door
+from edgevit.registry import MODELS, door, unknown_name
 
 from .engines import Engine, EngineOptions, check_engine, load_engine
 from .session import Session
@@ -16,6 +16,9 @@ from .tasks import TASKS, check_operations
 from .tracker import TrackSession
 
 Place = Bundle | str | Path
+
+_SUCH_AS = {"classify": "shvit_shapes", "track": "hit_nano"}
+_VERBS = {"classify": "predict", "track": "track"}
 
 
 @overload
@@ -66,11 +69,17 @@ def load(
     ``engine`` None takes the format's own. ``precision`` is what the engine computes in: exact fp32 unless chosen
     otherwise (OpenVINO: fp32, bf16, fp16).
     """
+    if task is not None and task not in TASKS:
+        raise unknown_name("task", task, TASKS, ask="edgevit list")
     opened = bundle_or_path if isinstance(bundle_or_path, Bundle) else open_bundle(_place_of(bundle_or_path))
     manifest = opened.manifest
+    known = TASKS.load(manifest.task)
     if task is not None and task != manifest.task:
-        raise UsageError(f"{opened.path} is made to {manifest.task}; a bundle that can {task} was asked for.")
-    check_operations(TASKS.load(manifest.task).OPERATIONS, manifest)
+        raise UsageError(
+            f"{opened.path} is made to {manifest.task}, and a bundle made to {task} is needed here. Name one, such as "
+            f"{_SUCH_AS[task]}; this one is for edgevit {_VERBS[manifest.task]} and edgevit run."
+        )
+    check_operations(known.OPERATIONS, manifest)
     target = find_format(manifest.format)
     name = engine or target.engine
     check_engine(name, target)
@@ -89,6 +98,13 @@ def load(
 
 def _place_of(place: str | Path) -> str | Path:
     """Return where the bundle lies: what a path says, or what ships with the model of that name."""
-    if isinstance(place, str) and not Path(place).exists() and place in door("edgevit.weights:shipped")():
+    if not isinstance(place, str) or (place and Path(place).exists()):
+        return place
+    if not place:
+        raise BundleError("The bundle's path is empty. Type: edgevit.load('shvit_shapes'), or a bundle's folder")
+    shipped = door("edgevit.weights:shipped")()
+    if place in shipped:
         return door("edgevit.weights:bundle_path")(place) or place
+    if not (set(place) & set("/\\.") or place in MODELS):  # no path, and no model either: a mistyped name
+        raise BundleError(str(unknown_name("bundle", place, shipped, ask="edgevit export MODEL --format onnx")))
     return place

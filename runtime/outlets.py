@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 from .frame import Frame
 from .handover import Finished, Handover, Stopped
 from .ledger import Ledger
-from .results import Result
+from .results import Result, no_result
 from .sinks import Sink
 from .stages import Job
 
@@ -78,10 +78,15 @@ class Outlet:
             self._busy_since_s = None
 
     def _write(self, job: Job) -> None:
-        if self._lane_sink is not None:
-            self._lane_sink.write_from(job.frame, job.value, lane=job.lane, born_ns=job.born_ns)
-        else:
-            self.sink.write(job.frame, job.value)
+        try:
+            if self._lane_sink is not None:
+                self._lane_sink.write_from(job.frame, job.value, lane=job.lane, born_ns=job.born_ns)
+            else:
+                self.sink.write(job.frame, job.value)
+        except AttributeError as exc:  # asked only now, since frames pay for a question
+            if isinstance(self.sink, Call) or isinstance(job.value, Result):
+                raise
+            raise no_result(job.value, f"the output {self.name}") from exc
 
     def _write_all(self, ledger: Ledger) -> None:
         while True:
@@ -97,11 +102,10 @@ class Outlet:
 
 
 class Call:
-    """Be a sink that hands each result to a function."""
+    """Be a sink that hands each result to a function. A ledger calls it by what its caller knows it as."""
 
-    place = "callback"
-
-    def __init__(self, function: Callable[[Result], object]) -> None:
+    def __init__(self, function: Callable[[Result], object], place: str = "on_result") -> None:
+        self.place = place
         self._function = function
 
     def write(self, frame: object, result: Result) -> None:

@@ -21,6 +21,7 @@ from edgevit.errors import InputError
 from edgevit.kernels import resize
 from edgevit.overlaps import overlaps
 
+from .boxes import point_of
 from .frame import Frame, Pixels
 from .tasks.track_crop import Box
 
@@ -71,9 +72,11 @@ class _Guess:
 def box_at(frame: Frame, point_xy: tuple[float, float]) -> Box:
     """Return x, y, width, height of a box around what is at this point of the frame, inside the picture."""
     height, width = frame.size_hw
-    x, y = (float(value) for value in point_xy)
-    if not (math.isfinite(x) and math.isfinite(y) and 0 <= x < width and 0 <= y < height):
-        raise InputError(f"The point {x:g},{y:g} lies outside the picture of {width} x {height} pixels.")
+    x, y = point_of(point_xy)
+    if not (0 <= x < width and 0 <= y < height):
+        raise InputError(
+            f"The point {x:g},{y:g} lies outside the picture of {width} x {height} pixels. Name one on the target."
+        )
     guesses = [guess for guess in _guesses(frame.to_rgb(), (x, y)) if guess.contrast >= _LEAST_CONTRAST]
     common = _COMMON * min(height, width)
     if not guesses:

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from edgevit.errors import MissingDependencyError
+from edgevit.errors import MissingDependencyError, UsageError
 from edgevit.registry import door
 
 from .frame import Frame, Pixels
@@ -132,6 +132,15 @@ class Classification:
 def place_of(frame: Frame) -> dict[str, Any]:
     """Say which frame a result is of, as JSON data."""
     return {"source": frame.source, "index": frame.index, "size_hw": list(frame.size_hw)}
+
+
+def no_result(answer: object, who: str) -> UsageError:
+    """Build the sentence for a model of somebody's own whose answer nobody can write."""
+    kind = "None" if answer is None else type(answer).__name__
+    return UsageError(
+        f"The model answered with {kind}, and {who} needs results, which have to_dict() and plot(). Let it return one, "
+        "as edgevit.load(bundle)(frame) does; other answers are for a Pipeline's on_result and results() alone."
+    )
 
 
 def supervision() -> Any:

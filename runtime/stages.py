@@ -96,6 +96,11 @@ class Rung:
 
 def rungs_of(model: Model, fallbacks: Sequence[Model] = (), *, hurried: bool = False) -> tuple[Rung, ...]:
     """Return the models with their stages, which must be alike; one that is hurried has its smaller forms too."""
+    for number, one in enumerate(fallbacks):
+        if any(one is other for other in (model, *fallbacks[:number])):
+            raise UsageError(
+                "A model cannot stand in for itself, and is named twice. Leave it out, or name a faster one."
+            )
     models = [model, *(model.smaller() if hurried and isinstance(model, Shrinkable) else ()), *fallbacks]
     called = alone([str(getattr(model, "name", f"model {number}")) for number, model in enumerate(models)])
     rungs = tuple(Rung(name, model, stages_of(model)) for name, model in zip(called, models, strict=True))
@@ -131,5 +136,9 @@ def stages_of(model: Model) -> tuple[Stage, ...]:
     """Return the stages of a session, or the one of any other callable."""
     if isinstance(model, Staged):
         return model.stages()
+    if not callable(model):
+        raise UsageError(
+            f"A model is a session or a function from a frame to a result, not {model!r}. Type: edgevit.load(bundle)"
+        )
     answer = model
     return (Stage("answer", lambda job: answer(job.frame)),)

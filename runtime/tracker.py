@@ -9,13 +9,15 @@ import copy
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
-from typing import Any
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgevit.bundle import Bundle
-from edgevit.errors import InputError, UsageError
+from edgevit.errors import UsageError
 
+from .boxes import Place, box_of, checked_place
 from .engines import Engine
 from .frame import Frame, frame_of
 from .opened import Frames, Opened
@@ -25,12 +27,11 @@ from .scene_cuts import SceneCuts
 from .stages import Job, Stage
 from .streaming import Streams
 from .tasks.track import Step, Target
-from .tasks.track_crop import Box
 from .tasks.track_net import TrackNet
 from .tracks import Track, Tracks
 
-Place = Sequence[float] | Callable[[Frame], Sequence[float]]
-"""Left, top, right, bottom in pixels, or what finds them in a frame."""
+if TYPE_CHECKING:
+    from .ledger_report import LedgerReport
 
 
 class TrackSession(Opened[TrackNet], Streams[Tracks]):
@@ -73,6 +74,8 @@ class TrackSession(Opened[TrackNet], Streams[Tracks]):
 
         In a pipeline each source's number is its place in the list. Closing one closes all.
         """
+        if not isinstance(number, Integral) or isinstance(number, bool) or number < 0:
+            raise UsageError(f"A lane is the number of a source, 0 or more, not {number!r}. Type: tracker.lane(1)")
         with self._turn:
             if number not in self._lanes:
                 made = copy.copy(self)
@@ -90,7 +93,7 @@ class TrackSession(Opened[TrackNet], Streams[Tracks]):
     ) -> Track:
         """Follow what is in a box of this frame: left, top, right, bottom in pixels. An ``id`` in use is replaced."""
         frame = frame_of(picture, color)
-        box_xywh = _box_xywh(box_xyxy)
+        box_xywh = box_of(box_xyxy)
         began = time.perf_counter_ns()
         with self._in_turn() as acting:
             target = Target(acting._open(), frame, box_xywh)
@@ -109,6 +112,7 @@ class TrackSession(Opened[TrackNet], Streams[Tracks]):
 
     def start_next(self, place: Place) -> None:
         """Follow what is in this box of the next frame that comes; its answer there is that box."""
+        checked_place(place)
         with self._in_turn() as acting:
             acting._waiting.append(place)
 
@@ -127,8 +131,9 @@ class TrackSession(Opened[TrackNet], Streams[Tracks]):
         """Follow this target no longer."""
         with self._in_turn() as acting:
             if id not in acting._targets:
-                known = ", ".join(map(str, acting._targets)) or "none"
-                raise UsageError(f"No target has the id {id}; followed are: {known}.")
+                known = ", ".join(map(str, acting._targets))
+                others = f"followed are: {known}. Type one of these" if known else "none is followed"
+                raise UsageError(f"No target has the id {id}; {others}.")
             del acting._targets[id]
 
     def stream(
@@ -144,26 +149,47 @@ class TrackSession(Opened[TrackNet], Streams[Tracks]):
         With ``box_xyxy`` the first frame starts a target, and its answer is that box; without it, what was started
         before is followed. ``policy`` is as in ``Session.stream``.
         """
-        with self._beginning(box_xyxy):
-            yield from super().stream(source, color=color, policy=policy)
+        return self._followed(super().stream(source, color=color, policy=policy), _checked(box_xyxy))
 
-    async def stream_async(
+    def _followed(self, answers: Iterator[Tracks], box_xyxy: Place | None) -> Iterator[Tracks]:
+        with self._beginning(box_xyxy):
+            yield from answers
+
+    def stream_async(
         self, source: Frames, box_xyxy: Sequence[float] | None = None, **choices: Any
     ) -> AsyncGenerator[Tracks, None]:
         """Answer in a coroutine, as ``Session.stream_async`` does; ``box_xyxy`` is as in ``stream``."""
+        return self._followed_async(super().stream_async(source, **choices), _checked(box_xyxy))
+
+    async def _followed_async(
+        self, begun: AsyncGenerator[Tracks, None], box_xyxy: Place | None
+    ) -> AsyncGenerator[Tracks, None]:
         with self._beginning(box_xyxy):
-            async with aclosing(super().stream_async(source, **choices)) as answers:
+            async with aclosing(begun) as answers:
                 async for tracks in answers:
                     yield tracks
 
+    def run(
+        self,
+        source: Frames,
+        on_result: Callable[[Tracks], object] | None = None,
+        *,
+        box_xyxy: Sequence[float] | None = None,
+        **choices: Any,
+    ) -> LedgerReport:
+        """Call a function with each answer, as ``Session.run`` does; ``box_xyxy`` is as in ``stream``."""
+        with self._beginning(_checked(box_xyxy)):
+            return super().run(source, on_result, **choices)
+
     @contextmanager
-    def _beginning(self, box_xyxy: Sequence[float] | None) -> Iterator[None]:
+    def _beginning(self, box_xyxy: Place | None) -> Iterator[None]:
         """Let the first frame start a target, if one is named; a frame that never comes starts none."""
         if box_xyxy is not None:
             self.start_next(box_xyxy)
         elif not self._targets and not self._waiting:
             raise UsageError(
-                "There is nothing to follow. Type: session.stream(source, box_xyxy=(left, top, right, bottom))"
+                "There is nothing to follow. Type: session.stream(source, box_xyxy=(left, top, right, bottom)), and so "
+                "with the other loops"
             )
         try:
             yield
@@ -172,7 +198,7 @@ class TrackSession(Opened[TrackNet], Streams[Tracks]):
 
     def starting(self, *places: Place) -> TrackSession:
         """Let the first frame of each source, in their order, start a target in its box; return this session."""
-        for number, place in enumerate(places):
+        for number, place in enumerate(tuple(map(checked_place, places))):
             self.lane(number).start_next(place)
         return self
 
@@ -184,7 +210,7 @@ class TrackSession(Opened[TrackNet], Streams[Tracks]):
         """
         before = getattr(before, "session", before)
         if not isinstance(before, TrackSession):
-            raise UsageError("A tracker can stand in for another tracker only.")
+            raise UsageError("A tracker can stand in for another tracker only. Name a tracker's session as fallback.")
         old, mine = before.lane(lane), self.lane(lane)
         if old is mine:
             return
@@ -227,12 +253,9 @@ class TrackSession(Opened[TrackNet], Streams[Tracks]):
         return Track(box, step.score, step.state, key, frame, speed, trained=self.manifest.trained)
 
 
-def _box_xywh(box_xyxy: Sequence[float]) -> Box:
-    values = [float(value) for value in box_xyxy]
-    if len(values) != 4:
-        raise InputError(f"A box is four numbers left, top, right, bottom, not {len(values)}.")
-    left, top, right, bottom = values
-    return left, top, right - left, bottom - top
+def _checked(box_xyxy: Place | None) -> Place | None:
+    """Return the box of a loop's first frame, or raise at once if it can be none."""
+    return None if box_xyxy is None else checked_place(box_xyxy)
 
 
 def _since(began_ns: int) -> Speed:

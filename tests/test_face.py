@@ -130,7 +130,7 @@ def test_a_tracker_s_bundle_opens_as_a_track_session(tmp_path: Path) -> None:
         tracks: edgevit.Tracks = tracker(red_box.picture(1), color="rgb")
     assert type(track) is edgevit.Track
     assert type(tracks) is edgevit.Tracks
-    with pytest.raises(edgevit.EdgevitError, match="is made to track; a bundle that can classify was asked for"):
+    with pytest.raises(edgevit.EdgevitError, match="is made to track, and a bundle made to classify is needed here"):
         edgevit.load(place, task="classify")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -73,6 +74,30 @@ def test_each_format_has_its_extra_with_one_engine(name: str) -> None:
 def test_the_extra_that_doctor_names_brings_the_package(package: Any) -> None:
     if package.extra and package.name != "tflite-runtime":
         assert canonicalize_name(package.name) in needed(package.extra)
+
+
+def promised() -> list[tuple[str, str, str]]:
+    """Return package, extra and place of each ``missing(package, purpose, extra)`` whose words stand in the source."""
+    found = []
+    for path in law.product_files():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "missing":
+                package, _, extra = node.args
+                if isinstance(package, ast.Constant) and isinstance(extra, ast.Constant):
+                    found.append((str(package.value), str(extra.value), f"{path.relative_to(law.ROOT)}:{node.lineno}"))
+    return found
+
+
+@pytest.mark.parametrize(("package", "extra", "place"), promised())
+def test_what_a_sentence_says_to_type_brings_the_package(package: str, extra: str, place: str) -> None:
+    if extra:
+        assert canonicalize_name(package) in needed(extra), place
+    else:
+        assert package in [name for known in PACKAGES for name in known.distributions], place
+
+
+def test_the_sentences_are_found() -> None:
+    assert {"pillow", "av", "opencv-python", "starlette"} <= {package for package, _, _ in promised()}
 
 
 def test_no_device_extra_brings_torch_or_an_opencv() -> None:

@@ -9,8 +9,14 @@ from ..registry import family_of, unknown_name
 
 
 def find_bundle(word: str) -> Path:
-    """Return the path of a bundle. A path wins over a name; a name without a shipped bundle is told how to get one."""
+    """Return the path of a bundle, or of a folder of them. A path wins over a name; other names are told what is."""
     path = Path(word)
+    if not word or "://" in word or word.isdecimal() or (path.is_file() and path.suffix.lower() != ".zip"):
+        what = f"'{word}' is no bundle" if word else "The bundle's name is empty"
+        raise BundleError(
+            f"{what}; expected a bundle's folder or .zip, or the name of a model that ships with one: "
+            f"{' or '.join(_shipped_names())}. It stands before the input. Type: edgevit list"
+        )
     if path.exists() or path.suffix.lower() == ".zip":
         return path
     found = shipped_bundle(word)

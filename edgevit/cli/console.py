@@ -10,6 +10,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ from functools import partial
 from typing import Any, TextIO
 
 from ..progress import Progress, Step
+
+_LEAST_NAME = 12
+"""Characters of a column of text; what is longer goes on in the next row."""
+_BETWEEN = 3
 
 
 @dataclass
@@ -117,16 +122,22 @@ def fancy(stream: TextIO) -> bool:
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right: str = "") -> None:
     """Print rows in columns. ``right`` has an ``r`` for each column that is aligned to the right, as in ``-rr-``."""
-    if fancy(_shown()):
+    widths = [max(len(str(row[n])) for row in [headers, *rows]) for n in range(len(headers))]
+    if fancy(_shown()) and _fits(widths, right):
         _rich_table(headers, rows, right)
         return
-    widths = [max(len(str(row[n])) for row in [headers, *rows]) for n in range(len(headers))]
     for row in [headers, *rows]:
         cells = (
             f"{c:>{w}}" if _is_right(right, n) else f"{c:<{w}}"
             for n, (c, w) in enumerate(zip(row, widths, strict=True))
         )
         print("  ".join(cells).rstrip(), file=_shown())
+
+
+def _fits(widths: Sequence[int], right: str) -> bool:
+    """Tell whether the terminal is wide enough for all numbers and for what a name needs: rich would cut them off."""
+    least = (width if _is_right(right, n) else min(width, _LEAST_NAME) for n, width in enumerate(widths))
+    return sum(least) + _BETWEEN * len(widths) <= shutil.get_terminal_size().columns
 
 
 def _is_right(right: str, column: int) -> bool:

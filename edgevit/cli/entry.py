@@ -52,6 +52,7 @@ _BROKEN_PIPE = 141  # 128 + SIGPIPE, as a shell reports it
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code. No exception leaves it."""
     words = list(sys.argv[1:] if argv is None else argv)
+    _fill_streams()
     # Pillow's word on large pictures names a line of its own; our limit has a sentence (edgevit/decoders.py).
     warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
     try:
@@ -160,6 +161,17 @@ def _report(fault: BaseException, code: int, sentence: str, words: Sequence[str]
         except OSError:  # stdout is what failed
             _forget_stdout()
     return code
+
+
+def _fill_streams() -> None:
+    """Let stdout and stderr lead nowhere where they were closed, before a file of ours gets their number."""
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, os.fdopen(number, "w", encoding="utf-8", closefd=False))
 
 
 def _forget_stdout() -> None:

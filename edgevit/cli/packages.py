@@ -86,4 +86,4 @@ def lacking(fault: ModuleNotFoundError, verb: str) -> MissingDependencyError | N
     """Translate a failed import of a known package into the sentence with its pip line."""
     root = (fault.name or "").partition(".")[0]
     package = next((p for p in PACKAGES if p.module == root), None)
-    return missing(package.name, f"edgevit {verb}", package.extra or "all") if package else None
+    return missing(package.name, f"edgevit {verb}", package.extra) if package else None

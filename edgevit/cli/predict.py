@@ -11,6 +11,7 @@ from ..errors import InputError
 from ..registry import door
 from . import console
 from .bundles import find_bundle
+from .outputs import add_window, code_of, outputs_of
 from .parsing import whole
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ Each OUTPUT is a folder, a picture, a video, a .jsonl or .csv file; --json print
   edgevit predict levit_128s-onnx-fp32 'holiday/*.jpg' --json      quote a glob, else the shell opens it
   edgevit predict levit_128s-onnx-fp32 clip.mp4 annotated.mp4 answers.jsonl"""
 
-_INTERRUPTED = 130
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
@@ -36,6 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "outputs", nargs="*", default=[], metavar="OUTPUT", help="where annotated copies or JSON lines go"
     )
     parser.add_argument("--save", metavar="DIR", help="a folder for annotated copies")
+    add_window(parser)
     parser.add_argument("--topk", type=whole(1, 1_000_000), metavar="N", help="name the N best classes")
     parser.add_argument("--recursive", action="store_true", help="look into a folder's folders too")
     parser.add_argument("--limit", type=whole(1, 10**9), metavar="N", help="stop after N frames")
@@ -51,8 +51,8 @@ def run(args: argparse.Namespace) -> int:
     """Answer for every frame."""
     from .. import load
 
+    save = [*outputs_of(args, args.input), *([args.save] if args.save else [])]
     path = find_bundle(args.bundle)
-    save = [*args.outputs, *([args.save] if args.save else [])]
     with ExitStack() as stack:
         # Outputs and input first: a mistyped name should not cost the loading of a model.
         door("edgevit.runtime.sinks:check_outputs")(save)
@@ -72,11 +72,9 @@ def run(args: argparse.Namespace) -> int:
     for fault in summary.faults:
         console.note(f"passed over: {fault}")
     console.note(f"{summary} ({engine})")
-    if summary.stopped == "interrupted":
-        return _INTERRUPTED
-    if not summary.frames and summary.faults:
-        raise InputError(f"Nothing of {args.input} could be read.")
-    return 0
+    if not summary.stopped and not summary.frames and summary.faults:
+        raise InputError(f"Nothing of {args.input} could be read; why is said above. Name another input.")
+    return code_of(summary.stopped, save)
 
 
 def _json_line(done: int, total: int | None, result: Any) -> None:

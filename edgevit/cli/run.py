@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -13,9 +12,11 @@ from ..errors import UsageError
 from ..registry import door
 from . import console
 from .bundles import find_bundle
+from .outputs import add_window, code_of, outputs_of
 from .page import add_page_options, metrics_of, serving_of
 from .parsing import duration, latency, positive, whole
 from .pausing import pausing
+from .status import Status
 from .track import add_aims
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ a .streams list of several, or a built-in scene. Of a live source the newest fra
 Each OUTPUT is a video, a folder, a .jsonl or .csv file; --json prints one JSON line a frame, the ledger as the last.
 Of several sources each gets a video or a folder of its own, and every line says which source it is of.
 
-  edgevit run shvit_shapes 0
+  edgevit run shvit_shapes 0 --show                         in a window; q ends it
   edgevit run levit_128s-onnx-fp32 'rtsp://camera/1?timeout=5s' answers.jsonl --max-latency 80ms
   edgevit run shvit_shapes hall.streams seen.mkv            seen-gate.mkv, seen-yard.mkv
   edgevit run levit_256-onnx-fp32 0 --max-latency 80ms --fallback levit_128s-onnx-fp32
@@ -35,8 +36,6 @@ Of several sources each gets a video or a folder of its own, and every line says
   edgevit run shvit_shapes clip.mp4 --own-pace              a file as if it were a camera
   edgevit run shvit_shapes 0 --serve 8080                   a page to watch it; see docs/page.md
   edgevit run shvit_shapes 0 --metrics 9464                 http://127.0.0.1:9464/metrics for Prometheus"""
-
-_INTERRUPTED = 130
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -61,6 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch", type=whole(1, 1024), metavar="N", help="answer N sources' frames at once, if the bundle can"
     )
+    add_window(parser)
     parser.add_argument("--own-pace", action="store_true", help="play a file at its own pace, as if it were a camera")
     add_aims(parser)
     add_page_options(parser)
@@ -74,12 +74,13 @@ def run(args: argparse.Namespace) -> int:
     """Answer until it ends."""
     from .. import load
 
+    outputs = outputs_of(args, args.source)
     path, *others = map(find_bundle, [args.bundle, *args.fallback])
     if others and args.max_latency is None:
         raise UsageError("--fallback answers while a limit is not kept, and there is none. Type: --max-latency 80ms")
     with ExitStack() as stack:
         # Outputs, port and input first: a mistyped one should not cost the loading of a model.
-        door("edgevit.runtime.sinks:check_outputs")(args.outputs)
+        door("edgevit.runtime.sinks:check_outputs")(outputs)
         serving = serving_of(args)
         if serving is not None:
             stack.callback(serving.close)
@@ -100,10 +101,11 @@ def run(args: argparse.Namespace) -> int:
         engine = session.engine_description
         plan = door("edgevit.runtime.plan:Plan")(args.policy, args.max_latency, args.max_fps, args.limit, args.batch)
         minutes: list[dict[str, Any]] = []
+        status = Status()
         report: LedgerReport = door("edgevit.apps.run:run")(
             session,
             sources,
-            save=args.outputs,
+            save=outputs,
             plan=plan,
             seconds=args.seconds,
             aims=args.aims,
@@ -113,17 +115,17 @@ def run(args: argparse.Namespace) -> int:
             metrics=metrics,
             fallbacks=fallbacks,
             on_start=stack.enter_context(pausing()),
-            on_result=None if args.json else _change_printer(),
+            on_result=None if args.json else _change_printer(status),
             on_told=console.answer if args.json else None,
-            on_event=console.note,
-            on_line=None if args.json else _line_printer(),
-            on_minute=_minute_printer(minutes),
-            on_report=_machine_ledger(engine, minutes) if args.json else partial(_show, engine),
+            on_event=status.note,
+            on_line=None if args.json else status.now,
+            on_minute=_minute_printer(minutes, status),
+            on_report=_machine_ledger(engine, minutes) if args.json else partial(_show, engine, status),
         )
     for source in sources:
         for fault in source.faults:
             console.note(f"told by the source: {fault}")
-    return _INTERRUPTED if report.stopped == "interrupted" else 0
+    return code_of(report.stopped, outputs)
 
 
 def _machine_ledger(engine: str, minutes: list[dict[str, Any]]) -> Callable[[LedgerReport], None]:
@@ -133,7 +135,8 @@ def _machine_ledger(engine: str, minutes: list[dict[str, Any]]) -> Callable[[Led
     return show
 
 
-def _show(engine: str, report: LedgerReport) -> None:
+def _show(engine: str, status: Status, report: LedgerReport) -> None:
+    status.end()
     heads = (
         door("edgevit.runtime.ledger_report:STAGE_HEADS"),
         door("edgevit.runtime.ledger_report:SOURCE_HEADS"),
@@ -152,7 +155,7 @@ def _show(engine: str, report: LedgerReport) -> None:
     console.note(f"{count} in {report.seconds:.1f} s ({engine}){why}.")
 
 
-def _change_printer() -> Callable[[Any], None]:
+def _change_printer(status: Status) -> Callable[[Any], None]:
     """Print an answer that says something else than its source's last one: thirty lines a second are read by nobody."""
     from ..pictures import is_picture_name
 
@@ -163,7 +166,7 @@ def _change_printer() -> Callable[[Any], None]:
         place = source.rpartition("/")[0] if is_picture_name(source) else source
         if last.get(place) != said:
             last[place] = said
-            console.say(f"{source}#{result.frame.index}: {result}")
+            status.say(f"{source}#{result.frame.index}: {result}")
 
     return show
 
@@ -172,24 +175,9 @@ def _said(result: Any) -> object:
     return result.top1 if hasattr(result, "top1") else [(track.id, track.state) for track in result]
 
 
-def _line_printer() -> Callable[[str], None]:
-    """Write the ledger's line over itself on a terminal; elsewhere every tenth one, so that a log stays short."""
-    if sys.stderr.isatty():
-        return lambda line: print(f"\r{line}\x1b[K", end="", file=sys.stderr, flush=True)
-    count = 0
-
-    def show(line: str) -> None:
-        nonlocal count
-        if count % 10 == 0:
-            console.note(line)
-        count += 1
-
-    return show
-
-
-def _minute_printer(kept: list[dict[str, Any]]) -> Callable[[Minute], None]:
+def _minute_printer(kept: list[dict[str, Any]], status: Status) -> Callable[[Minute], None]:
     def show(minute: Minute) -> None:
         kept.append(minute.to_dict())
-        console.note(str(minute))
+        status.note(str(minute))
 
     return show

@@ -11,6 +11,7 @@ from ..errors import UsageError
 from ..registry import door
 from . import console
 from .bundles import find_bundle
+from .outputs import code_of, refuse_an_opened_pattern
 from .page import add_page_options, refuse_page_options
 from .parsing import whole
 
@@ -28,7 +29,6 @@ Each OUTPUT is a video, a folder, a .jsonl or .csv file; --json prints one JSON 
                                                             first again, space: wait, q: end
   edgevit track 0 --serve 8080                              on a page, where boxes are drawn too; see docs/page.md"""
 
-_INTERRUPTED = 130
 _DEFAULT = "hit_nano"
 
 
@@ -64,12 +64,13 @@ def add_aims(parser: argparse.ArgumentParser) -> None:
 
 
 def box_of(words: str) -> tuple[float, float, float, float]:
-    """Read x,y,width,height; whether they make sense in the picture is seen there."""
+    """Read x,y,width,height; whether the picture has such a place is seen there."""
     try:
         x, y, w, h = (float(word) for word in words.split(","))
     except ValueError as exc:
         raise argparse.ArgumentTypeError(f"'{words}' is no box: four numbers x,y,width,height") from exc
-    return x, y, w, h
+    box: tuple[float, float, float, float] = door("edgevit.runtime.boxes:sized_box")((x, y, w, h))
+    return box
 
 
 def aim_of(words: str) -> Any:
@@ -84,7 +85,8 @@ def point_of(words: str) -> tuple[float, float]:
         x, y = (float(word) for word in words.split(","))
     except ValueError as exc:
         raise argparse.ArgumentTypeError(f"'{words}' is no point: two numbers x,y") from exc
-    return x, y
+    point: tuple[float, float] = door("edgevit.runtime.boxes:point_of")((x, y))
+    return point
 
 
 def run(args: argparse.Namespace) -> int:
@@ -95,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
     if listens or args.input.lower().endswith(".streams") or len(args.aims) > 1:
         return _together(args)
     refuse_page_options(args)
+    refuse_an_opened_pattern(args.input, args.outputs)
     path = find_bundle(args.bundle)
     with ExitStack() as stack:
         # Outputs and input first: a mistyped name should not cost the loading of a model.
@@ -119,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
     for fault in summary.faults:
         console.note(f"passed over: {fault}")
     console.note(f"{summary} ({engine})")
-    return _INTERRUPTED if summary.stopped == "interrupted" else 0
+    return code_of(summary.stopped, args.outputs)
 
 
 def _together(args: argparse.Namespace) -> int:
@@ -128,11 +131,14 @@ def _together(args: argparse.Namespace) -> int:
 
     if args.serve is not None and (args.show or args.point):
         raise UsageError("With --serve, targets are shown on the page or by --box. Leave --show and --point out.")
-    if args.show or args.point:
-        what = "--show and --point are for one target in one input, without --metrics."
-        raise UsageError(f"{what} Type: --box x,y,w,h for each.")
+    what = "for one target in one input, without --serve and --metrics"
+    if args.show:
+        typed = f"edgevit run {args.bundle} {args.input} --show --box x,y,width,height"
+        raise UsageError(f"Targets are drawn with --show {what}. Type: {typed}")
+    if args.point:
+        raise UsageError(f"--point is {what}. Type: --box x,y,width,height for each")
     if args.on_error != "stop":
-        raise UsageError("--on-error is for one target in one input, without --serve and --metrics. Leave it out.")
+        raise UsageError(f"--on-error is {what}. Leave it out.")
     parser = argparse.ArgumentParser()
     live.configure(parser)
     given = parser.parse_args([args.bundle, args.input, *args.outputs])

@@ -73,7 +73,7 @@ def sink_of(place: str, kind: str, names: tuple[str, ...]) -> Sink:
     try:
         import cv2
     except ImportError as exc:
-        raise missing("cv2", "A window", "camera") from exc
+        raise missing("opencv-python", "A window", "") from exc
     if sys.platform == "darwin":
         raise EnvironmentFault(_NONE.format("macOS lets a program's first thread alone show one, and that one is busy"))
     if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from edgevit.errors import InputError
 from edgevit.kernels import CROP, LONGEST_SQUARE, PREPROCESS
 
+from ..boxes import sound_box
 from ..frame import Frame
 from .track_crop import Box, Square, box_in_frame, clipped, square_around
 from .track_filter import Answer, CorrelationFilter, FilterPlan
@@ -24,8 +24,6 @@ OPERATIONS = {"preprocess": PREPROCESS, "crop": CROP}
 _WIDER = (1.0, 1.6, 2.5)
 """How much wider the net looks around the last place, frame after frame, before it goes over the whole picture."""
 _LEAST_PX = 1.0
-_LARGEST = 2.0
-"""Times the picture that a box may be wide: what is drawn over the edge is, what is typed wrong is more."""
 _EDGE = 0.02
 """Share of the picture's side within which a box is at its edge."""
 
@@ -202,20 +200,3 @@ class Target:
         x, y, w, h = self.box_xywh
         self.box_xywh = (x * right, y * down, w * right, h * down)
         self._size_hw = size_hw
-
-
-def sound_box(box_xywh: Box, size_hw: tuple[int, int]) -> Box:
-    """Return the box, or say what is wrong with it."""
-    if len(box_xywh) != 4 or not all(math.isfinite(value) for value in box_xywh):
-        raise InputError(f"A box is four finite numbers x, y, width, height, not {tuple(box_xywh)}.")
-    x, y, w, h = (float(value) for value in box_xywh)
-    height, width = size_hw
-    if w < _LEAST_PX or h < _LEAST_PX:
-        raise InputError(f"A box of {w:g} x {h:g} pixels holds nothing to follow. Draw one of a pixel a side or more.")
-    if x >= width or y >= height or x + w <= 0 or y + h <= 0:
-        raise InputError(f"The box {x:g},{y:g},{w:g},{h:g} lies outside the picture of {width} x {height} pixels.")
-    if w > _LARGEST * width or h > _LARGEST * height:
-        raise InputError(
-            f"The box {x:g},{y:g},{w:g},{h:g} is far larger than the picture of {width} x {height} pixels."
-        )
-    return x, y, w, h

@@ -192,6 +192,12 @@ def test_results_that_know_no_rank_pass_as_they_are(album: Path) -> None:
     assert predict(Plain, album, topk=3).frames == 3
 
 
+def test_a_function_that_answers_nothing_is_told_so(album: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"answered with None, and edgevit predict needs results"):
+        predict(lambda frame: None, str(album), save=str(tmp_path / "rows.csv"))  # type: ignore[arg-type,return-value]
+    assert not (tmp_path / "rows.csv").exists()
+
+
 def test_the_summary_is_plain_json_and_one_sentence() -> None:
     summary = Summary(1, 0.5, ("x.png is empty.",), (f"out{os.sep}",))
     assert json.loads(json.dumps(summary.to_dict()))["frames_per_second"] == 2

@@ -231,7 +231,9 @@ def test_without_a_display_opencv_is_not_even_asked(monkeypatch: pytest.MonkeyPa
 
 def test_without_opencv_the_pip_line_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(MissingDependencyError, match=r"A window needs the package 'cv2'.*edgevit\[camera\]"):
+    with pytest.raises(
+        MissingDependencyError, match=r"A window needs the package 'opencv-python'.*Type: pip install opencv-python$"
+    ):
         Window()
 
 

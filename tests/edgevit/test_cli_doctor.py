@@ -124,6 +124,8 @@ def test_a_failed_import_of_a_known_package_gets_its_pip_line() -> None:
     assert str(fault) == (
         "edgevit export needs the package 'litert-torch', which is not installed. Type: pip install 'edgevit[export]'"
     )
+    without_extra = lacking(ModuleNotFoundError("x", name="cv2"), "track")
+    assert str(without_extra).endswith("'opencv-python', which is not installed. Type: pip install opencv-python")
     assert lacking(ModuleNotFoundError("x", name="edgevit.gone"), "export") is None
 
 

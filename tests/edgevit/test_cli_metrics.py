@@ -73,7 +73,7 @@ def test_a_tracker_tells_its_ledger(tmp_path: Path) -> None:
     ("words", "code", "sentence"),
     [
         (["--metrics", "nowhere"], 2, "has no port from 0 to 65535"),
-        (["--metrics", "0", "--point", "3,3"], 2, "without --metrics"),
+        (["--metrics", "0", "--point", "3,3"], 2, "without --serve and --metrics"),
         (["--allow-host", "board.local"], 2, "is for a page"),
     ],
 )

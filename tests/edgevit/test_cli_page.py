@@ -95,7 +95,7 @@ def test_what_cannot_be_is_told_in_a_sentence(
 def test_a_classifier_is_no_tracker_on_a_page_either(album: str, tmp_path: Path, capsys: Capture) -> None:
     classifier = str(tiny_bundles.write(tmp_path / "classifier").path)
     assert main(["track", album, "--bundle", classifier, "--serve", "0"]) == 2
-    assert "a bundle that can track was asked for" in capsys.readouterr().err
+    assert "a bundle made to track is needed here" in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken_is_told_before_a_model_is_loaded(album: str, capsys: Capture) -> None:

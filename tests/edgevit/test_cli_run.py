@@ -18,7 +18,9 @@ import red_box
 import tiny_bundles
 from mjpeg_server import Server, sends
 
+from edgevit.bundle import open_bundle
 from edgevit.cli import main
+from edgevit.runtime import load
 from edgevit.runtime.ages import Spread
 from edgevit.runtime.ledger import Ledger, SourceCount
 from edgevit.runtime.sustained import Sustained
@@ -32,6 +34,13 @@ Capture = pytest.CaptureFixture[str]
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("tiny")
     content = onnx_files.mean_classifier(folder / "source.onnx", scale=4).read_bytes()
+    return str(tiny_bundles.write(folder / "bundle", content=content).path)
+
+
+@pytest.fixture(scope="module")
+def faster(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("faster")
+    content = onnx_files.mean_classifier(folder / "source.onnx", scale=5).read_bytes()
     return str(tiny_bundles.write(folder / "bundle", content=content).path)
 
 
@@ -97,6 +106,10 @@ def test_a_tracker_starts_from_its_box(tracker: str, tmp_path: Path, capsys: Cap
         (["{bundle}", "rstp://camera/1"], "Did you mean rtsp://"),
         (["{bundle}", "http://127.0.0.1:9/x"], "nothing listens at that port"),
         (["hit_nan", "0"], "There is no bundle named 'hit_nan'. Did you mean hit_nano"),
+        (["synthetic://clip", "{bundle}"], "'synthetic://clip' is no bundle; expected a bundle's folder or .zip"),
+        (["0", "{bundle}"], "It stands before the input. Type: edgevit list"),
+        ([__file__, "{bundle}"], "It stands before the input"),
+        (["", "0"], "The bundle's name is empty; expected"),
         (["{bundle}", "synthetic://shapes", "a.csv", "./a.csv"], "The output ./a.csv is named twice"),
     ],
 )
@@ -275,9 +288,9 @@ def test_a_signal_pauses_a_run_and_another_lets_it_go_on(bundle: str, tmp_path: 
 
 
 def test_a_faster_bundle_stands_by_and_the_ledger_counts_who_answered(
-    bundle: str, tracker: str, capsys: Capture
+    bundle: str, faster: str, tracker: str, capsys: Capture
 ) -> None:
-    words = ["run", bundle, "synthetic://shapes?count=6", "--fallback", bundle]
+    words = ["run", bundle, "synthetic://shapes?count=6", "--fallback", faster]
     assert main([*words, "--max-latency", "60s", "--json"]) == 0
     ledger = json.loads(capsys.readouterr().out.splitlines()[-1])["ledger"]
     assert ledger["models"] == {"tiny-onnx-fp32": 6, "tiny-onnx-fp32 (2)": 0}
@@ -287,7 +300,38 @@ def test_a_faster_bundle_stands_by_and_the_ledger_counts_who_answered(
     assert main(words) == 2
     assert "Type: --max-latency 80ms" in capsys.readouterr().err
     assert main([*words[:3], "--fallback", tracker, "--max-latency", "1s"]) == 2
-    assert "it is made to track, not to classify" in capsys.readouterr().err
+    assert "it is made to track, not to classify. Name a bundle made to classify." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("way", ["itself", "its zip", "a fallback twice"])
+def test_a_bundle_does_not_stand_in_for_itself(
+    way: str, bundle: str, faster: str, tmp_path: Path, capsys: Capture
+) -> None:
+    words = ["run", bundle, "synthetic://shapes?count=6", str(tmp_path / "shots"), "--max-latency", "80ms"]
+    zipped = str(open_bundle(bundle).to_zip(tmp_path / "packed.zip"))
+    named = {"itself": [bundle], "its zip": [zipped], "a fallback twice": [faster, faster]}[way]
+    assert main([*words, *(word for name in named for word in ("--fallback", name))]) == 2
+    captured = capsys.readouterr()
+    assert (
+        "The bundle tiny-onnx-fp32 is named twice, and it is no faster than itself. Name a faster one" in captured.err
+    )
+    assert captured.out == ""
+    assert not (tmp_path / "shots").exists()
+
+
+def test_the_ledger_calls_the_printing_of_answers_so(bundle: str, tmp_path: Path, capsys: Capture) -> None:
+    told = str(tmp_path / "told.jsonl")
+    assert main(["run", bundle, "synthetic://shapes?count=3", told]) == 0
+    table = capsys.readouterr().out
+    assert [line.split()[0] for line in table.splitlines() if line.startswith((told, "printing", "callback"))] == [
+        *(told, "printing")
+    ]
+    assert main(["run", bundle, "synthetic://shapes?count=3", "--json"]) == 0
+    stages = json.loads(capsys.readouterr().out.splitlines()[-1])["ledger"]["stages"]
+    assert list(stages) == ["capture", "preprocess", "inference", "postprocess", "printing"]
+    with load(bundle, engine="null") as session:
+        report = session.run("synthetic://shapes?count=3", lambda result: None)
+    assert report.stages[-1].name == "on_result"
 
 
 def test_a_minute_says_when_the_machine_got_slower(monkeypatch: pytest.MonkeyPatch) -> None:

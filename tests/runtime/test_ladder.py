@@ -162,6 +162,10 @@ def test_a_faster_model_takes_over_and_everybody_is_told() -> None:
 def test_what_cannot_stand_in_is_refused() -> None:
     with pytest.raises(UsageError, match="its stages are stage 0, not stage 0, stage 1"):
         Pipeline(Waits(0, 0), Paced(1), plan=Plan(max_latency_ms=9), fallbacks=[Waits(0)])
+    model, other = Waits(0), Waits(0)
+    for fallbacks in ([model], [other, other]):
+        with pytest.raises(UsageError, match="cannot stand in for itself"):
+            Pipeline(model, Paced(1), plan=Plan(max_latency_ms=9), fallbacks=fallbacks)
     with pytest.raises(UsageError, match="there is none"):
         Pipeline(Waits(0), Paced(1), fallbacks=[Waits(0)])
 

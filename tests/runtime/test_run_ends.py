@@ -186,7 +186,7 @@ def test_a_loop_sees_the_answers_and_then_the_fault(live: bool) -> None:
         ({"policy": "latest"}, "policy must be 'newest' or 'every', not 'latest'"),
         ({"max_fps": 0}, "max_fps must be a number above 0"),
         ({"max_latency_ms": float("nan")}, "max_latency_ms must be a number above 0"),
-        ({"limit": 0}, "limit must be at least 1"),
+        ({"limit": 0}, "limit must be a whole number from 1"),
     ],
 )
 def test_a_plan_that_cannot_be_is_refused(wrong: dict[str, Any], sentence: str) -> None:
