@@ -132,8 +132,10 @@ def refuse_names(things: Iterable[object], opener: str) -> None:
             raise UsageError(f"A pipeline takes what is open, not {thing!r}. Type: {opener}({thing!r})")
 
 
-def refuse_frames(sources: Iterable[object]) -> None:
-    """Raise if a source is a frame, as the parts of a list of frames would be."""
+def refuse_frames(sources: Sequence[object]) -> None:
+    """Raise if there is no source, or one is a frame, as the parts of a list of frames would be."""
+    if not sources:
+        raise UsageError("There is no source to run on: the list is empty. Type: open_source('rtsp://camera/1')")
     for source in sources:
         if isinstance(source, (Frame, np.ndarray)) or not isinstance(source, Iterable):
             raise UsageError(

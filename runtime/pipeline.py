@@ -29,7 +29,7 @@ from .line import Line
 from .outcome import Outcome
 from .outlets import Call, Outlet
 from .pacing import Pace
-from .plan import Plan
+from .plan import Plan, plan_of
 from .reading import Reading, is_read
 from .results import Result
 from .sinks import Sink
@@ -65,7 +65,7 @@ class Pipeline:
         color: str | None = None,
         fallbacks: Sequence[Model] = (),
     ) -> None:
-        self._plan = plan or Plan()
+        self._plan = plan_of(plan)
         feeds: tuple[Any, ...] = tuple(sources) if isinstance(sources, (list, tuple)) else (sources,)
         refuse_names(feeds, "open_source")
         refuse_frames(feeds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 from edgevit.errors import EdgevitError
@@ -83,10 +84,8 @@ class Threads:
         return names
 
     def _work(self, worker: int) -> None:
-        try:
+        with suppress(Finished):
             self._line.work(worker)
-        except Finished:
-            pass
 
     def _given_up(self) -> list[Outlet]:
         """Give the sinks up that have been at one frame for too long."""

@@ -64,6 +64,8 @@ def open_sinks(
     Of several each gets a film (``seen.mkv`` becomes ``seen-hall.mkv``), a folder or a picture of its own, as a sink of
     its own. Lines and rows stay together and say of which source each is; windows share a sink and open one by one.
     """
+    if not isinstance(uri, (str, os.PathLike)):
+        raise UsageError(f"An output is named by words, not {uri!r}. Type: open_sink('answers.jsonl')")
     place = os.fspath(uri).removeprefix("file://")
     chosen = kind or kind_of(place)
     open_one = KINDS.load(chosen).sink_of

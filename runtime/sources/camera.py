@@ -71,7 +71,9 @@ def _look(device: str) -> None:
     except FileNotFoundError as exc:
         there = sorted(str(path) for path in _DEV.glob("video*"))
         others = f"; there are {', '.join(there)}" if there else ", nor any other"
-        raise InputError(f"There is no camera {device}{others}. Is it plugged in?") from exc
+        raise InputError(
+            f"There is no camera {device}{others}. Is it plugged in? Type: edgevit doctor --cameras"
+        ) from exc
     except PermissionError as exc:
         raise InputError(
             f"The camera {device} may not be read: permission denied. Type: sudo usermod -aG video $USER, and log in "

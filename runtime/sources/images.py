@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from edgevit.errors import InputError
@@ -13,6 +15,7 @@ from ..frame import Frame
 from .protocol import OnError, Source
 
 SECOND_NS = 1_000_000_000
+_MOST_LOOKED_INTO = 1000
 
 
 class Pictures:
@@ -72,12 +75,19 @@ def _matches(pattern: str) -> tuple[Path, ...]:
 
 
 def _nothing_in(folder: Path, recursive: bool) -> tuple[Path, ...]:
-    deeper = () if recursive else list_pictures(folder, recursive=True)
+    deeper = None if recursive else _deeper(folder)
     if deeper:
         raise InputError(
-            f"The folder {folder} has no pictures of its own, but {len(deeper)} in its folders. "
-            f"Type: '{folder}/**/*{deeper[0].suffix}' (with the quotes)"
+            f"The folder {folder} has no pictures of its own, but its folders have, such as {deeper}. "
+            f"Type: '{folder}/**/*{deeper.suffix}' (with the quotes)"
         )
     other = next((entry.name for entry in sorted(folder.iterdir()) if entry.is_file()), None)
     seen = f"; it has {other}, for one. A video is named itself" if other else ", and no other file"
     raise InputError(f"The folder {folder} has no pictures (.jpg, .png and their like){seen}.")
+
+
+def _deeper(folder: Path) -> Path | None:
+    """Look for one picture in the folders of a folder; not for long, since somebody waits and it may be the root."""
+    walk = islice(os.walk(folder), _MOST_LOOKED_INTO)
+    files = (Path(place, name) for place, _, names in walk for name in sorted(names))
+    return next((path for path in files if is_picture_name(path)), None)

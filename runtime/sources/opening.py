@@ -9,10 +9,11 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from edgevit.errors import InputError, UnsupportedError, UsageError
+from edgevit.errors import EdgevitError, InputError, UnsupportedError, UsageError
 from edgevit.pictures import is_picture_name, no_such_file
 from edgevit.registry import Registry
 
+from .address import shown
 from .protocol import Source, checked_on_error
 
 KINDS = Registry(
@@ -65,6 +66,8 @@ def open_source(uri: str | os.PathLike[str] | int, *, on_error: str = "stop", re
     source's ``faults``. ``recursive`` looks into a folder's folders too.
     """
     policy = checked_on_error(on_error)
+    if not isinstance(uri, (str, os.PathLike, int)):
+        raise UsageError(f"An input is named by words or a number, not {uri!r}. Type: open_source('clip.mp4')")
     kind, place = kind_of(str(uri) if isinstance(uri, int) else os.fspath(uri))
     source: Source = KINDS.load(kind).source_of(place, on_error=policy, recursive=recursive)
     return source
@@ -75,21 +78,36 @@ def open_sources(uri: str | os.PathLike[str], *, on_error: str = "stop") -> tupl
     path = Path(os.fspath(uri)).expanduser()
     if path.suffix.lower() != STREAMS or not path.is_file():
         return (open_source(uri, on_error=on_error),)
-    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
-    places = [line for line in lines if line and not line.startswith("#")]
-    if not places:
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as exc:
+        raise InputError(f"The list {path} cannot be read ({exc}). Write one input a line, as UTF-8 text.") from exc
+    if not any(_names_input(line) for line in lines):
         raise InputError(f"The list {path} names no input. Write one a line, such as rtsp://camera/1 or 0.")
     opened: list[Source] = []
     try:
-        for place in places:
-            if place.lower().endswith(STREAMS):
-                raise UsageError(f"The list {path} names a list, {place}. Write what that one lists into it.")
-            opened.append(open_source(place, on_error=on_error))
+        for number, line in enumerate(lines, 1):
+            if _names_input(line):
+                opened.append(_open_listed(line, f"{path}, line {number}", on_error))
     except BaseException:
         for source in opened:
             source.close()
         raise
     return tuple(opened)
+
+
+def _names_input(line: str) -> bool:
+    return bool(line) and not line.startswith("#")
+
+
+def _open_listed(place: str, line: str, on_error: str) -> Source:
+    """Open what a line names; what is wrong with it is told with the list and the line."""
+    if place.lower().endswith(STREAMS):
+        raise UsageError(f"{line}: it names a list, {shown(place)}. Write what that one lists into this one.")
+    try:
+        return open_source(place, on_error=on_error)
+    except EdgevitError as exc:
+        raise type(exc)(f"{line}: {exc}") from exc
 
 
 def kind_of(uri: str) -> tuple[str, str]:

@@ -75,7 +75,7 @@ class Video:
         if reel.lost:
             message = f"The video {self._path} is damaged or cut short: {reel.lost}. {count} frames could be read."
             if self._on_error == "stop":
-                raise InputError(message)
+                raise InputError(f"{message} Copy it again.")
             self.faults.append(message)
 
 

@@ -102,7 +102,7 @@ def open_reel(path: str, name: str = "") -> PyavReel:
     except (av.error.FFmpegError, OSError, ValueError) as exc:
         why = exc.args[1] if exc.args[1:] else exc
         raise InputError(
-            f"The video {name or path} cannot be opened: it is damaged, cut short, or no video ({why})."
+            f"The video {name or path} cannot be opened: it is damaged, cut short, or no video ({why}). Copy it again."
         ) from exc
     path = name or path
     streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
@@ -110,9 +110,11 @@ def open_reel(path: str, name: str = "") -> PyavReel:
         sound = len(container.streams.audio)
         container.close()
         if sound:
-            raise InputError(f"The video {path} has only sound: there is nothing to look at.")
+            raise InputError(f"The video {path} has only sound: there is nothing to look at. Name another one.")
         # An MP4 whose index was never written opens like that.
-        raise InputError(f"The video {path} cannot be opened: it is damaged, cut short, or no video (no stream in it).")
+        raise InputError(
+            f"The video {path} cannot be opened: it is damaged, cut short, or no video (no stream). Copy it again."
+        )
     return PyavReel(path, container, streams[0])
 
 

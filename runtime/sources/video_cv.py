@@ -55,4 +55,6 @@ def open_reel(path: str) -> OpencvReel:
         if capture.isOpened():
             return OpencvReel(path, capture)
         capture.release()
-    raise InputError(f"The video {path} cannot be opened: it is damaged, cut short, or has no video stream.")
+    raise InputError(
+        f"The video {path} cannot be opened: it is damaged, cut short, or has no video stream. Copy it again."
+    )

@@ -298,8 +298,8 @@ def test_a_list_opens_all_that_it_names(tmp_path: Path) -> None:
     assert [source.answered for source in report.sources] == [2, 3]
     with pytest.raises(UsageError, match="is a list of inputs"):
         open_source(path)
-    path.write_text("synthetic://shapes\nnothing.mp4\n")
-    with pytest.raises(InputError, match="There is no"):
+    path.write_text("synthetic://shapes\n\nnothing.mp4\n")
+    with pytest.raises(InputError, match=r"hall.streams, line 3: There is no"):
         open_sources(path)
     path.write_text("# none\n")
     with pytest.raises(InputError, match="names no input"):

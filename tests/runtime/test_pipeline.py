@@ -22,6 +22,8 @@ from edgevit.errors import UsageError
 from edgevit.runtime import Classification, Frame, load
 from edgevit.runtime.pipeline import Pipeline
 from edgevit.runtime.plan import Plan
+from edgevit.runtime.sinks import open_sink
+from edgevit.runtime.sources import open_source
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.usefixtures("nobody_is_left")]
 
@@ -124,6 +126,20 @@ def test_a_list_of_frames_is_no_source() -> None:
     with pytest.raises(UsageError, match=r"a Frame is none.*iter\(frames\)"):
         Pipeline(Waits(0), frames)
     assert Pipeline(Waits(0), iter(frames)).run().answered == 3
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (lambda: Pipeline(Waits(0), []), "There is no source"),
+        (lambda: Pipeline(Waits(0), endless(), plan="newest"), r"Type: plan=Plan\('newest'\)"),  # type: ignore[arg-type]
+        (lambda: open_source(None), "not None. Type: open_source"),  # type: ignore[arg-type]
+        (lambda: open_sink(None), "not None. Type: open_sink"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_cannot_be_meant_is_told_with_what_to_type(wrong: Any, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        wrong()
 
 
 def test_several_sources_take_turns() -> None:

@@ -156,7 +156,7 @@ def test_no_group_where_the_bundle_is_of_one_or_nobody_wants_it(tmp_path: Path) 
         session._together = pytest.fail  # type: ignore[method-assign, assignment]
         sources = [Paced(5, live=False) for _ in range(3)]
         assert Pipeline(session, sources, plan=Plan("every")).run().answered == 15
-    with pytest.raises(UsageError, match="batch must be at least 1"):
+    with pytest.raises(UsageError, match="batch must be a whole number from 1, not 0"):
         Plan(batch=0)
 
 
