@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from .handover import Stopped
 
@@ -43,7 +44,8 @@ class Crew:
                     last = not self._at_work
                     self._ended.notify_all()
                 if last:
-                    self._drained()
+                    with suppress(Stopped):
+                        self._drained()
 
         self._at_work[name] = may_stay
         threading.Thread(target=guarded, name=f"edgevit {name}", daemon=True).start()
