@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Sequence
 
 from edgevit.runtime.results import Result
 
@@ -14,12 +15,16 @@ MOST_LINES = 20_000
 class Log:
     """Hold lines; one thread adds, others read."""
 
-    def __init__(self, most: int = MOST_LINES) -> None:
+    def __init__(self, names: Sequence[str] = ("",), *, most: int = MOST_LINES) -> None:
+        self._names = names
         self._lines: deque[str] = deque(maxlen=most)
 
     def add(self, result: Result, lane: int, answered_ms: float) -> None:
         """Add an answer; a number that JSON has no word for becomes a line that says so."""
-        told = {"lane": lane, "answered_ms": round(answered_ms, 2)}
+        told: dict[str, object] = {"lane": lane}
+        if len(self._names) > 1:
+            told["source_name"] = self._names[lane]
+        told["answered_ms"] = round(answered_ms, 2)
         try:
             line = json.dumps({**told, **result.to_dict()}, ensure_ascii=False, allow_nan=False)
         except ValueError:

@@ -21,6 +21,8 @@ from edgevit.runtime.results import Result
 from edgevit.runtime.sinks import Sink
 from edgevit.runtime.steering import Steered
 
+from ..web.rate import client_of
+from ..web.shares import Shares
 from .board import Board
 from .desk import Desk
 from .hub import Hub
@@ -65,11 +67,12 @@ class Page:
         steered: Steered | None = None,
         silence_s: float = SILENCE_S,
     ) -> None:
-        self.hub, self.log = Hub(names), Log()
-        self.recorder = Recorder(record_dir, len(names))
+        self.hub, self.log = Hub(names), Log(names)
+        self.recorder = Recorder(record_dir, names)
         self._about = {"title": title, "task": task, "version": __version__, "sources": list(names)}
         self._steered, self._silence_s = steered, silence_s
-        self._viewers: set[Viewer] = set()
+        self._viewers: Shares[Viewer] = Shares(MOST_VIEWERS)
+        self._log_is_told = asyncio.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -125,16 +128,18 @@ class Page:
 
     async def _serve(self, socket: WebSocket, desk: Desk, board: Board) -> None:
         await socket.accept()
-        if len(self._viewers) >= MOST_VIEWERS:
+        client = client_of(socket.client.host if socket.client else "")
+        if self._viewers.full_for(client):
             await socket.close(_TRY_AGAIN, f"{MOST_VIEWERS} viewers watch already")
             return
         viewer = Viewer(socket, self.hub, desk, silence_s=self._silence_s)
-        self._viewers.add(viewer)
+        if (leaving := self._viewers.enter(client, viewer)) is not None:
+            leaving.end("somebody who watched with less has its place")
         viewer.say({"type": "hello", **self._about, "history": list(board.history)})
         try:
             why = await viewer.serve()
         finally:
-            self._viewers.discard(viewer)
+            self._viewers.leave(viewer)
         with contextlib.suppress(Exception):  # it has gone, or does not read: nothing is owed to it
             await asyncio.wait_for(socket.close(_GOING_AWAY, why), _SECOND_S)
 
@@ -142,18 +147,19 @@ class Page:
         while True:
             await asyncio.sleep(_SECOND_S)
             state = await asyncio.to_thread(board.sample, len(self._viewers))  # it may wait for an answer to end
-            for viewer in tuple(self._viewers):
+            for viewer in self._viewers:
                 viewer.say(state)
 
     async def _send_log(self, request: Request) -> Response:
         from starlette.responses import Response
 
         headers = {"content-disposition": 'attachment; filename="edgevit-log.jsonl"'}
-        text = await asyncio.to_thread(self.log.text)
+        async with self._log_is_told:  # it takes the run's time, so who asks a hundred times waits for himself
+            text = await asyncio.to_thread(self.log.text)
         return Response(text, media_type="application/x-ndjson", headers=headers)
 
     def _dismiss(self, why: str) -> None:
-        for viewer in tuple(self._viewers):
+        for viewer in self._viewers:
             viewer.say({"type": "end", "why": why})
             viewer.end("the run is over")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from edgevit.errors import EdgevitError, UsageError
 from edgevit.runtime.frame import Frame
 from edgevit.runtime.results import Result
 from edgevit.runtime.sinks import Sink, check_folder, open_sink
+from edgevit.runtime.sinks.labels import labels_of
 
 LEAST_FREE_BYTES = 200 << 20
 _LOOK_EVERY = 30
@@ -29,9 +30,14 @@ class Recorder:
     place = "recorder"
 
     def __init__(
-        self, folder: Path, lanes: int, *, free_bytes: Callable[[Path], int] = lambda p: shutil.disk_usage(p).free
+        self,
+        folder: Path,
+        names: Sequence[str],
+        *,
+        free_bytes: Callable[[Path], int] = lambda place: shutil.disk_usage(place).free,
     ) -> None:
-        self._folder, self._count, self._free_bytes = folder, lanes, free_bytes
+        self._folder, self._free_bytes = folder, free_bytes
+        self._labels = labels_of(names) if len(names) > 1 else ("",)
         self._sinks: dict[int, Sink] = {}
         self._files: tuple[str, ...] = ()
         self._began_s = 0.0
@@ -46,7 +52,7 @@ class Recorder:
                 raise UsageError("A recording runs already; stop it first.")
             check_folder(self._folder)
             self._look()
-            places = _names(self._folder, self._count)
+            places = _names(self._folder, self._labels)
             self._sinks = {lane: open_sink(place) for lane, place in enumerate(places)}
             self._files, self._fault = tuple(map(str, places)), ""
             self._began_s, self._frames = time.monotonic(), 0
@@ -107,12 +113,12 @@ class Recorder:
             )
 
 
-def _names(folder: Path, count: int) -> list[Path]:
-    """Return names of the time that no file has."""
+def _names(folder: Path, labels: Sequence[str]) -> list[Path]:
+    """Return names of the time that no file has, with the sources' labels where there are several."""
     stem = time.strftime("edgevit-%Y%m%d-%H%M%S")
     for turn in range(1, 1000):
         tail = "" if turn == 1 else f"-{turn}"
-        places = [folder / f"{stem}{tail}{'' if count == 1 else f'-source{lane + 1}'}.mp4" for lane in range(count)]
+        places = [folder / f"{stem}{tail}{label and f'-{label}'}.mp4" for label in labels]
         if not any(place.exists() for place in places):
             return places
     raise UsageError(f"{folder} is full of recordings of this second; ask again in a moment.")

@@ -30,6 +30,10 @@ class Shares(Generic[Item]):
     def __len__(self) -> int:
         return len(self._owners)
 
+    def __iter__(self) -> Iterator[Item]:
+        """Walk over what has a place at this moment."""
+        return iter(tuple(self._owners))
+
     def count(self, client: str) -> int:
         """Return how many a client has."""
         return len(self._held.get(client, ()))

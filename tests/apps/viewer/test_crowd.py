@@ -62,6 +62,18 @@ def test_viewers_have_an_end_and_places_become_free(shown: Shown) -> None:
             hear(next_one, "hello")
 
 
+def test_who_watches_with_many_gives_a_place_to_another(shown: Shown) -> None:
+    with ExitStack() as stack:
+        viewers = [stack.enter_context(shown.connect()) for _ in range(MOST_VIEWERS)]
+        for viewer in viewers:
+            hear(viewer, "hello")
+        other = stack.enter_context(shown.connect(source_address=("127.0.0.2", 0)))
+        hear(other, "hello")
+        with pytest.raises(ConnectionClosed) as told:
+            hear(viewers[0], "nothing of this kind")
+        assert (told.value.rcvd.code, told.value.rcvd.reason) == (1001, "somebody who watched with less has its place")
+
+
 def test_noise_from_many_hurts_nobody(shown: Shown) -> None:
     dice = random.Random(5)
     words = ["watch", "shown", "clock", "start", "stop", "pause", "record", "x", "", "__class__", "do"]

@@ -90,7 +90,7 @@ def test_an_order_has_the_keys_of_its_kind_and_a_number() -> None:
 
 def desk(tmp_path: Path, steered: Steered | None, lanes: int = 1) -> tuple[Desk, Pipeline]:
     pipeline = Pipeline(Waits(0), [Paced(1, live=False) for _ in range(lanes)])
-    return Desk(pipeline, steered, Recorder(tmp_path / "films", lanes), lanes), pipeline
+    return Desk(pipeline, steered, Recorder(tmp_path / "films", [f"source {n}" for n in range(lanes)]), lanes), pipeline
 
 
 def say(desk: Desk, frame: Frame | None = None, **words: Any) -> dict[str, Any]:
@@ -227,18 +227,19 @@ def test_orders_that_wait_have_an_end() -> None:
 
 
 def test_the_log_keeps_the_newest_lines() -> None:
-    log = Log(most=3)
+    log = Log(["hall.mp4", "yard.mp4"], most=3)
     assert log.text() == ""
     for index in range(5):
-        log.add(Tracks((), shot(index)), 0, 12.2512)
+        log.add(Tracks((), shot(index)), 1, 12.2512)
     lines = [json.loads(line) for line in log.text().splitlines()]
     assert [line["index"] for line in lines] == [2, 3, 4]
     assert lines[0]["answered_ms"] == 12.25
+    assert (lines[0]["lane"], lines[0]["source_name"]) == (1, "yard.mp4")
 
 
 def test_a_recording_is_a_video_a_source_that_plays(tmp_path: Path) -> None:
     pytest.importorskip("av")
-    recorder = Recorder(tmp_path / "films", 2)
+    recorder = Recorder(tmp_path / "films", ["hall.mp4", "rtsp://me:secret@gate/yard"])
     recorder.write_from(shot(0), Tracks((), shot(0)), lane=0, born_ns=0)
     assert recorder.state()["on"] is False
     assert not (tmp_path / "films").exists(), "nothing is written that was not asked for"
@@ -249,7 +250,7 @@ def test_a_recording_is_a_video_a_source_that_plays(tmp_path: Path) -> None:
         recorder.write_from(shot(index), Tracks((), shot(index)), lane=1, born_ns=0)
     assert (recorder.state()["on"], recorder.state()["frames"]) == (True, 6)
     (film,) = recorder.stop()
-    assert film.endswith("-source2.mp4"), "the other source had no frame"
+    assert film.endswith("-yard.mp4"), "the other source had no frame"
     frames = list(open_source(film))
     assert len(frames) == 6
     assert np.abs(frames[0].to_rgb().astype(int) - red_box.picture(0)).mean() < 12
@@ -261,7 +262,7 @@ def test_a_recording_is_a_video_a_source_that_plays(tmp_path: Path) -> None:
 def test_a_recording_stops_before_the_disk_is_full_and_can_be_played(tmp_path: Path) -> None:
     pytest.importorskip("av")
     free = [10 << 30]
-    recorder = Recorder(tmp_path, 1, free_bytes=lambda folder: free[0])
+    recorder = Recorder(tmp_path, ["hall.mp4"], free_bytes=lambda folder: free[0])
     recorder.start()
     for index in range(90):
         if index == 40:
