@@ -17,6 +17,20 @@ _REMEMBERED = 16
 _WORTH_WAKING_S = 0.001
 
 
+class _Times:
+    """Remember how long a stage took of late."""
+
+    __slots__ = ("least_s", "most_s", "of_late_s")
+
+    def __init__(self) -> None:
+        self.of_late_s: deque[float] = deque(maxlen=_REMEMBERED)
+        self.least_s = self.most_s = 0.0
+
+    def add(self, took_s: float) -> None:
+        self.of_late_s.append(took_s)
+        self.least_s, self.most_s = min(self.of_late_s), max(self.of_late_s)
+
+
 class Pace:
     """Watch the stages of one run. ``just_in_time`` off leaves only the rate limit and the pause.
 
@@ -29,8 +43,8 @@ class Pace:
         self._just_in_time = just_in_time
         self._period_s = 0.0 if max_fps is None else 1 / max_fps
         self._slot_s = 0.0
-        self._rungs: list[list[deque[float]]] = [[deque(maxlen=_REMEMBERED) for _ in stages] for _ in range(rungs)]
-        self._times_s = self._rungs[0]
+        self._rungs = [[_Times() for _ in stages] for _ in range(rungs)]
+        self._times = self._rungs[0]
         self._began_s: list[float | None] = [None] * len(stages)
         self._inside = [0] * len(stages)
         self._paused = self._stopped = False
@@ -53,7 +67,7 @@ class Pace:
     def use(self, rung: int) -> None:
         """Go by the times of this rung from now on."""
         with self._changed:
-            self._times_s = self._rungs[rung]
+            self._times = self._rungs[rung]
 
     def admitted(self, count: int = 1) -> None:
         """Say that a group of so many frames was taken in."""
@@ -74,7 +88,7 @@ class Pace:
         with self._changed:
             now_s = time.monotonic()
             took_s = now_s - (self._began_s[stage] or now_s)
-            self._rungs[rung][stage].append(took_s)
+            self._rungs[rung][stage].add(took_s)
             self._began_s[stage] = None
             self._inside[stage] -= 1
             # Waking a thread costs more than all else here, so it is done only for who would wake too late.
@@ -91,9 +105,9 @@ class Pace:
     def expected_ms(self) -> float:
         """Return what all stages together take of late; 0 before the first frame is through."""
         with self._changed:
-            if not all(self._times_s):
+            if not self._known():
                 return 0.0
-            return 1e3 * sum(statistics.median(times) for times in self._times_s)
+            return 1e3 * sum(statistics.median(times.of_late_s) for times in self._times)
 
     def pause(self, paused: bool = True) -> None:
         """Hold the next frame back, or no longer."""
@@ -112,12 +126,15 @@ class Pace:
             return 1.0
         now = time.monotonic()
         rest = self._slot_s - now if self._period_s else 0.0
-        if self._just_in_time and all(self._times_s):
+        if self._just_in_time and self._known():
             way_s = 0.0
-            for stage, times in enumerate(self._times_s):
-                if self._inside[stage]:
-                    begun = self._began_s[stage]
-                    free_s = (now if begun is None else begun) + min(times) * self._inside[stage]
+            for times, inside, begun_s in zip(self._times, self._inside, self._began_s, strict=True):
+                if inside:
+                    free_s = (now if begun_s is None else begun_s) + times.least_s * inside
                     rest = max(rest, free_s - way_s - now)
-                way_s += max(times)
+                way_s += times.most_s
         return rest
+
+    def _known(self) -> bool:
+        """Tell whether every stage has been through once; the last one is so last."""
+        return bool(self._times[-1].of_late_s)
