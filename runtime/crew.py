@@ -40,7 +40,7 @@ class Crew:
                 self._fail(exc)
             finally:
                 with self._ended:
-                    del self._at_work[name]
+                    self._at_work.pop(name, None)
                     last = not self._at_work
                     self._ended.notify_all()
                 if last:
@@ -48,11 +48,21 @@ class Crew:
                         self._drained()
 
         self._at_work[name] = may_stay
-        threading.Thread(target=guarded, name=f"edgevit {name}", daemon=True).start()
+        thread = threading.Thread(target=guarded, name=f"edgevit {name}", daemon=True)
+        try:
+            thread.start()
+        except BaseException:
+            if not thread.is_alive():
+                self._at_work.pop(name, None)
+            raise
 
     def alive(self) -> bool:
         """Tell whether one of them works still."""
         return bool(self._at_work)
+
+    def names(self) -> frozenset[str]:
+        """Name those that work still."""
+        return frozenset(self._at_work)
 
     def look(self, timeout_s: float) -> None:
         """Wait until one of them ends, or for so long. A signal wakes the main thread."""

@@ -20,6 +20,8 @@ from .pacing import Pace
 from .sources import let_go
 from .stages import Job
 
+_WAITING = 2
+"""Frames of a source that may wait where every one counts."""
 _GATHER_S = 0.002
 """How long a group waits for more frames: what one camera's frame is later than another's, not a share of a period."""
 
@@ -39,7 +41,6 @@ class Intake:
         *,
         failed: Callable[[BaseException], None],
         hurry: bool,
-        depth: int,
         most: int = 1,
         color: str | None = None,
     ) -> None:
@@ -47,7 +48,7 @@ class Intake:
         self._ledger, self._pace, self._deadline = ledger, pace, deadline
         self._failed, self._hurry, self._color = failed, hurry, color
         self._most = min(most, len(self.sources))
-        self._frames: Handover[Job] = Handover(depth, len(self.sources))
+        self._frames: Handover[Job] = Handover(1 if hurry else _WAITING, len(self.sources))
         self._ended = [False for _ in self.sources]
         for source in self.sources:
             if hurry and hasattr(source, "hurry"):
@@ -98,6 +99,11 @@ class Intake:
         self._ended[lane] = True
         self._frames.finish(lane)
         let_go(self.sources[lane])
+
+    @property
+    def all_ended(self) -> bool:
+        """Whether no source is read any more because somebody said so."""
+        return all(self._ended)
 
     def stop(self) -> None:
         """Take in nothing more."""

@@ -21,6 +21,9 @@ from .sources import Source, let_go, open_source
 _FLAT = ("gray", "nv12", "i420")
 """Formats whose picture is an array of two dimensions."""
 
+PATIENCE_S = 10.0
+"""How long closing waits for an answer that is being made."""
+
 Frames = Source | Iterable[Frame | Pixels] | str | os.PathLike[str] | int
 
 
@@ -63,10 +66,14 @@ class Opened(Generic[Held]):
         return self._held[0]
 
     def close(self) -> None:
-        """Give the engines' memory back."""
-        with self._turn:
+        """Give the engines' memory back. One that does not return for long is left behind: it cannot be ended."""
+        if not self._turn.acquire(timeout=PATIENCE_S):
+            return
+        try:
             while self._held:
                 self._held.pop().close()
+        finally:
+            self._turn.release()
 
     def __enter__(self: Own) -> Own:
         return self

@@ -8,13 +8,17 @@ from typing import Literal
 from edgevit.errors import UsageError
 
 
+class OutputLeft(BaseException):
+    """Say that nobody takes an output any more: a pipe's reader went away, a window was closed. It is no fault."""
+
+
 class Outcome:
-    """Go from ``new`` through ``running`` to ``ended`` or, where somebody would not wait, ``stopping``."""
+    """Go from ``new`` through ``running`` to ``ended``, or ``stopping`` where somebody would not wait, to ``over``."""
 
     def __init__(self) -> None:
         self.why = ""
         self.fault: BaseException | None = None
-        self._state: Literal["new", "running", "ended", "stopping"] = "new"
+        self._state: Literal["new", "running", "ended", "stopping", "over"] = "new"
         self._lock = threading.Lock()
 
     @property
@@ -43,19 +47,26 @@ class Outcome:
     def stop(self, why: str) -> bool:
         """Say that somebody stops it; False if somebody has before."""
         with self._lock:
-            if self._state == "stopping":
+            if self._state in ("stopping", "over"):
                 return False
             self._state, self.why = "stopping", self.why or why
             return True
 
     def fail(self, fault: BaseException) -> None:
-        """Keep the first fault."""
+        """Keep the first fault; that an output was left is kept only until there is one."""
         with self._lock:
-            self.fault, self.why = self.fault or fault, self.why or "failed"
+            if self.fault is None or isinstance(self.fault, OutputLeft):
+                self.fault = fault
+            self.why = self.why or "failed"
+
+    def over(self) -> None:
+        """Say that all is seen off, so that a late word changes nothing."""
+        with self._lock:
+            self._state = "over"
 
     def tell(self) -> None:
-        """Raise what went wrong. That a reader of the output went away is nothing wrong."""
-        if isinstance(self.fault, BrokenPipeError):
-            self.why = "the reader of the output went away"
+        """Raise what went wrong."""
+        if isinstance(self.fault, OutputLeft):
+            self.why = str(self.fault)
         elif self.fault is not None:
             raise self.fault

@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 from .frame import Frame
 from .handover import Finished, Handover, Stopped
 from .ledger import Ledger
+from .outcome import OutputLeft
 from .results import Result, no_result
 from .sinks import Sink
 from .stages import Job
@@ -27,7 +28,7 @@ class OneLane(Protocol):
     """Be a sink of one source alone."""
 
     @property
-    def lane(self) -> int:
+    def only_lane(self) -> int:
         """The number of the source."""
 
 
@@ -37,9 +38,10 @@ class Outlet:
     def __init__(self, sink: Sink, name: str, *, newest: bool, depth: int) -> None:
         self.sink, self.name = sink, name
         self._lane_sink = sink if isinstance(sink, LaneSink) else None
-        self._only = sink.lane if isinstance(sink, OneLane) else None
+        self._only = sink.only_lane if isinstance(sink, OneLane) else None
         self._jobs: Handover[Job] = Handover(depth)
         self._newest = newest
+        self.begun = False
         self._busy_since_s: float | None = None
 
     def give(self, job: Job) -> bool:
@@ -69,8 +71,11 @@ class Outlet:
 
     def work(self, ledger: Ledger) -> None:
         """Write until there is no more, and close, whatever happens."""
+        self.begun = True
         try:
             self._write_all(ledger)
+        except BrokenPipeError as exc:
+            raise OutputLeft("the reader of the output went away") from exc
         finally:
             self.give_up()
             self._busy_since_s = time.monotonic()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -21,7 +22,7 @@ from edgevit.errors import EdgevitError, UsageError
 from .deadline import Deadline
 from .frame import Frame, Pixels
 from .handover import Finished, Handover
-from .intake import Intake, is_live, refuse_frames, refuse_names
+from .intake import is_live, refuse_frames, refuse_names
 from .ladder import Ladder, Switch
 from .ledger import Ledger, counted
 from .ledger_report import LedgerReport
@@ -30,7 +31,7 @@ from .outcome import Outcome
 from .outlets import Call, Outlet
 from .pacing import Pace
 from .plan import Plan, plan_of
-from .reading import Reading, is_read
+from .reading import intake_of
 from .results import Result
 from .sinks import Sink
 from .stages import Job, Model, alone, most_of, rungs_of
@@ -39,7 +40,7 @@ from .threads import Threads
 Feed = Iterable[Frame | Pixels]
 
 _WAITING = 2
-"""Frames of a source, and answers for a reader, that may wait where every one counts."""
+"""Answers for a reader that may wait where every one counts."""
 _WAITING_SINK = 8
 """Answers that may wait for a sink before it misses the oldest of them."""
 _LOOK_S = 0.25
@@ -93,21 +94,10 @@ class Pipeline:
             if len(rungs) > 1:
                 self._ladder = Ladder([rung.name for rung in rungs], latency_ms, self._switched)
             deadline = Deadline(latency_ms, self._log, self._ladder)
-        self._intake: Intake | Reading
-        if is_read(feeds):
-            self._intake = Reading(feeds[0], self.ledger, self._pace, deadline, failed=self._cut, color=color)
-        else:
-            self._intake = Intake(
-                feeds,
-                self.ledger,
-                self._pace,
-                deadline,
-                failed=self._cut,
-                hurry=self._hurry,
-                depth=1 if self._hurry else _WAITING,
-                most=min(most_of(rung.stages, self._plan.batch, len(feeds)) for rung in rungs),
-                color=color,
-            )
+        most = min(most_of(rung.stages, self._plan.batch, len(feeds)) for rung in rungs)
+        self._intake = intake_of(
+            feeds, self.ledger, self._pace, deadline, failed=self._cut, hurry=self._hurry, most=most, color=color
+        )
         self._line = Line(rungs, self._intake, self._pace, self._deliver)
         self._outcome = Outcome()
         self._threads = Threads(
@@ -196,19 +186,28 @@ class Pipeline:
         return self._pace.paused
 
     def end_source(self, number: int) -> None:
-        """Read one source no longer, and close it; the others go on."""
+        """Read one source no longer, and close it; the others go on. After the last one the run ends, paused or not."""
+        count = len(self._intake.sources)
+        if number not in range(count):
+            raise UsageError(f"There is no source {number!r}; they are 0 to {count - 1}. Type: pipeline.end_source(0)")
         self._intake.end(number)
+        if self._intake.all_ended:
+            self._pace.pause(False)
 
     def stop(self, why: str = "stopped") -> None:
         """Take no new frame. What was answered goes to the sinks; from any thread, any number of times."""
         if self._outcome.stop(why):
             self._pace.stop()
             self._line.stop()
-            self._intake.stop()
+            self._close(self._intake.stop)
 
     def __enter__(self) -> Pipeline:
         self._outcome.begin()
-        self._threads.begin()
+        try:
+            self._threads.begin()
+        except BaseException:  # an interrupt in the middle, or a system that has no more threads
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
@@ -216,8 +215,11 @@ class Pipeline:
     ) -> None:
         if self._outcome.running:
             self.stop()
-        self._join()
-        self._intake.close()
+        try:
+            self._join()
+        finally:
+            self._close(self._intake.close)
+            self._outcome.over()
 
     # ---- the threads
 
@@ -249,8 +251,15 @@ class Pipeline:
         """End the run for a source's fault: nothing more is read, and what is on its way is answered."""
         self._outcome.fail(exc)
         for lane in range(len(self._intake.sources)):
-            self._intake.end(lane)
+            self._close(partial(self._intake.end, lane))
         self._pace.pause(False)
+
+    def _close(self, closing: Callable[[], None]) -> None:
+        """Close sources. What they say to it is a fault, but no reason to leave anything else undone."""
+        try:
+            closing()
+        except Exception as exc:
+            self._outcome.fail(exc)
 
     def _over(self) -> bool:
         """Tell whether no more answers come. A sink that is stuck is a fault; so is a stage, before live sources."""

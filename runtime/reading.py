@@ -10,16 +10,32 @@ from typing import Any
 
 from .deadline import Deadline
 from .handover import Finished
-from .intake import is_live, job_of
+from .intake import Intake, is_live, job_of
 from .ledger import Ledger
 from .pacing import Pace
 from .sources import let_go
 from .stages import Job
 
 
-def is_read(sources: Sequence[Any]) -> bool:
-    """Tell whether a run reads its source itself. Of several, each is read on a thread: one may be slower to read."""
-    return len(sources) == 1 and not is_live(sources[0])
+def intake_of(
+    sources: Sequence[Any],
+    ledger: Ledger,
+    pace: Pace,
+    deadline: Deadline | None,
+    *,
+    failed: Callable[[BaseException], None],
+    hurry: bool,
+    most: int,
+    color: str | None,
+) -> Intake | Reading:
+    """Let the workers read the only source of a run, if it waits; all else is read on threads.
+
+    So are several, since one may be slower to read, and what does not say that any thread may read it: a generator of
+    somebody's own may hold what knows its thread.
+    """
+    if len(sources) == 1 and not is_live(sources[0]) and getattr(sources[0], "any_thread", False):
+        return Reading(sources[0], ledger, pace, deadline, failed=failed, color=color)
+    return Intake(sources, ledger, pace, deadline, failed=failed, hurry=hurry, most=most, color=color)
 
 
 class Reading:
@@ -59,6 +75,11 @@ class Reading:
     def end(self, lane: int) -> None:
         """Read no more."""
         self.stop()
+
+    @property
+    def all_ended(self) -> bool:
+        """Whether it is read no more because somebody said so."""
+        return self._ended
 
     def stop(self) -> None:
         """Read no more."""

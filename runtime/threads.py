@@ -38,6 +38,7 @@ class Threads:
     ) -> None:
         self._intake, self._line, self._outlets, self._ledger = intake, line, outlets, ledger
         self._stall_s, self._drained = stall_s, drained
+        self._lost: set[str] = set()
         self._readers, self._workers, self._writers = Crew(fail), Crew(fail, drained), Crew(fail)
 
     def begin(self) -> None:
@@ -77,9 +78,12 @@ class Threads:
             left = self._wait(self._workers, soon=True)
         self._drained()
         names = [self._line.place(int(name.rpartition(" ")[2])) for name in left]
-        names += self._wait(self._writers)
-        for outlet in self._outlets if names else ():
-            outlet.give_up()
+        names += self._wait(self._writers, soon=self._writers.names() <= self._lost)
+        for outlet in self._outlets:
+            if names:
+                outlet.give_up()
+            if not outlet.begun:  # its thread could not be started
+                outlet.sink.close()
         self._wait(self._readers)
         return names
 
@@ -92,6 +96,7 @@ class Threads:
         stuck = [outlet for outlet in self._outlets if outlet.stuck_s() > self._stall_s]
         for outlet in stuck:
             outlet.give_up()
+            self._lost.add(f"output {outlet.name}")
         return stuck
 
     def _wait(self, crew: Crew, *, soon: bool = False) -> list[str]:

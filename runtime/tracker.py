@@ -6,6 +6,7 @@ Targets belong to one source's frames. Several sources have a lane each: its own
 from __future__ import annotations
 
 import copy
+import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
@@ -46,6 +47,7 @@ class TrackSession(Opened[TrackNet], Streams[Tracks]):
     def __init__(self, bundle: Bundle, engines: Mapping[str, Engine]) -> None:
         super().__init__(bundle, TrackNet(bundle.manifest, engines), engines["track"].description)
         self._lanes: dict[int, TrackSession] = {0: self}
+        self._making = threading.Lock()  # not the engines' turn: who only asks does not wait for an answer
         self._forget()
 
     def _forget(self) -> None:
@@ -76,7 +78,7 @@ class TrackSession(Opened[TrackNet], Streams[Tracks]):
         """
         if not isinstance(number, Integral) or isinstance(number, bool) or number < 0:
             raise UsageError(f"A lane is the number of a source, 0 or more, not {number!r}. Type: tracker.lane(1)")
-        with self._turn:
+        with self._making:
             if number not in self._lanes:
                 made = copy.copy(self)
                 made._forget()

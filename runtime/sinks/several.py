@@ -14,7 +14,7 @@ class OfSource:
     """Be the output of one source alone: a pipeline gives it the answers of that ``lane``, on a thread of its own."""
 
     def __init__(self, sink: Sink, lane: int) -> None:
-        self.lane = lane
+        self.only_lane = lane
         self._sink = sink
 
     @property

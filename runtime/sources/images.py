@@ -21,7 +21,7 @@ _MOST_LOOKED_INTO = 1000
 class Pictures:
     """Read one picture at a time, when it is asked for."""
 
-    live = False
+    live, any_thread = False, True
 
     def __init__(self, paths: Sequence[Path], *, on_error: OnError, name: str) -> None:
         self.name = name

@@ -21,7 +21,7 @@ class Source(Protocol):
     second. ``total`` is the number of frames, or None where only the end will tell. ``faults`` holds one sentence for
     each thing that could not be read and was passed over. A ledger calls a source by its ``name`` and counts its
     ``reconnects`` and what it has ``left_out``, if it has these; one with ``hurry`` is told by it that only the newest
-    frame counts.
+    frame counts. One that says ``any_thread`` may be read by one thread now and by another one later.
     """
 
     @property
@@ -40,7 +40,7 @@ class Source(Protocol):
         """Yield the frames in order."""
 
     def close(self) -> None:
-        """Give the file or device back; a loop that is under way ends."""
+        """Give the file or device back; a loop that is under way ends. A second call does nothing."""
 
 
 def let_go(source: object) -> None:

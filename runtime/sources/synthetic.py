@@ -47,7 +47,7 @@ class Order:
 class Clips:
     """Render the frames of one clip, one at a time."""
 
-    live = False
+    live, any_thread = False, True
 
     def __init__(self, order: Order) -> None:
         self.name = f"synthetic://{order.scene}"
@@ -77,7 +77,7 @@ class Clips:
 class Renders:
     """Render one picture at a time, when it is asked for."""
 
-    live = False
+    live, any_thread = False, True
 
     def __init__(self, order: Order) -> None:
         self.total: int | None = order.count

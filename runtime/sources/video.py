@@ -35,7 +35,7 @@ class Reel(Protocol):
 class Video:
     """Read a video file from its beginning, once a loop."""
 
-    live = False
+    live, any_thread = False, True
 
     def __init__(self, path: str, *, on_error: OnError, open_reel: Callable[[str], Reel] | None = None) -> None:
         self.name = path

@@ -121,6 +121,26 @@ def test_a_file_is_read_by_who_answers_and_only_when_it_is_wanted() -> None:
     assert max(ahead) <= 4
 
 
+def test_a_generator_of_somebody_s_own_is_read_by_one_thread() -> None:
+    """It may hold what knows its thread: a database, a camera's handle, a context."""
+    names = set()
+
+    def frames() -> Iterator[Frame]:
+        for index in range(40):
+            names.add(threading.current_thread().name)
+            yield Frame(PIXELS, "rgb", index, index)
+
+    assert Pipeline(Waits(0, A, 0), frames()).run().answered == 40
+    assert names == {"edgevit capture 0"}
+
+
+def test_a_sink_with_a_lane_of_its_own_gets_all() -> None:
+    sink = Kept()
+    sink.lane = 7  # type: ignore[attr-defined]
+    Pipeline(Waits(0), Paced(5, live=False), [sink]).run()
+    assert sink.indices == list(range(5))
+
+
 def test_a_list_of_frames_is_no_source() -> None:
     frames = [Frame(PIXELS, "rgb", n, n) for n in range(3)]
     with pytest.raises(UsageError, match=r"a Frame is none.*iter\(frames\)"):

@@ -6,13 +6,17 @@ import _thread
 import itertools
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import onnx_files
 import pytest
+import tiny_bundles
 from paced import PIXELS, Kept, Paced, Waits
 
 from edgevit.errors import EdgevitError, InputError, UsageError
-from edgevit.runtime import Frame
+from edgevit.runtime import Frame, load
+from edgevit.runtime.crew import Crew
 from edgevit.runtime.pipeline import Pipeline
 from edgevit.runtime.plan import Plan
 
@@ -33,7 +37,7 @@ def test_it_can_be_stopped_at_any_time_by_anybody(policy: str, after: int) -> No
         assert after == 0
         return
     assert report.stopped == "stopped"
-    assert report.answered == len(sink.indices)
+    assert report.answered == len(sink.indices) + sum(stage.missed for stage in report.stages)
     assert sink.closed == 1
 
 
@@ -159,6 +163,86 @@ def test_an_engine_that_hangs_before_a_camera_ends_the_run_by_itself() -> None:
     assert len(sink.indices) == 2
     assert sink.closed == 1, "what it has is kept"
     gate.set()
+
+
+def test_a_session_whose_engine_hangs_lets_its_caller_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine holds the session's turn for ever, and closing waits for that turn, but not for ever."""
+    content = onnx_files.mean_classifier(tmp_path / "source.onnx", scale=4).read_bytes()
+    gate = threading.Event()
+    monkeypatch.setattr("edgevit.runtime.opened.PATIENCE_S", 0.2)
+    with load(tiny_bundles.write(tmp_path / "tiny", content=content), task="classify", engine="null") as session:
+        monkeypatch.setattr("edgevit.runtime.session.run_batch", lambda *_: gate.wait(60))
+        with pytest.raises(EdgevitError, match="The stage inference has been at one frame"):
+            Pipeline(session, Paced(100_000, every_s=A), plan=Plan(stall_s=0.2)).run()
+        assert not gate.is_set()
+    gate.set()
+
+
+def test_a_hung_sink_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited_s: list[float] = []
+    see_off = Crew.see_off
+
+    def watched(crew: Crew, progress: Any, stall_s: float) -> list[str]:
+        waited_s.append(stall_s)
+        return see_off(crew, progress, stall_s)
+
+    monkeypatch.setattr(Crew, "see_off", watched)
+    monkeypatch.setattr("edgevit.runtime.threads._SOON_S", 0.05)
+    bad = Kept("bad")
+    bad.blocks_at = 2
+    with pytest.raises(EdgevitError, match="The output bad has been at one frame"):
+        Pipeline(Waits(0), Paced(50, live=False), [bad], plan=Plan(stall_s=0.3)).run()
+    bad.let_go.set()
+    workers_s, writers_s, _ = waited_s
+    assert (workers_s, writers_s) == (0.3, 0.05)
+
+
+@pytest.mark.parametrize("at", range(5))
+def test_an_interrupt_while_threads_are_started_leaves_nothing_running(
+    at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There are an output, three workers and a capture to start."""
+    begun = itertools.count()
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        if thread.name.startswith("edgevit") and next(begun) == at:
+            raise KeyboardInterrupt
+        start(thread)
+
+    source, sink = Paced(100_000, every_s=A), Kept()
+    pipeline = Pipeline(Waits(0, 0, 0), source, [sink], plan=Plan(stall_s=1.0))
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.run()
+    assert source.closed.is_set()
+    assert sink.closed == 1
+    pipeline.stop("too late")
+    assert pipeline.stopped == "stopped"
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_paused_run_whose_only_source_is_ended_ends(live: bool) -> None:
+    pipeline = Pipeline(Waits(0), Paced(100_000, every_s=A, live=live))
+    turns = itertools.count()
+
+    def tick(elapsed_s: float) -> None:
+        turn = next(turns)
+        if turn == 0:
+            pipeline.pause()
+        elif turn == 1:
+            pipeline.end_source(0)
+
+    assert pipeline.run(tick).stopped == ""
+
+
+def test_a_source_that_is_none_cannot_be_ended() -> None:
+    pipeline = Pipeline(Waits(0), Paced(3, live=False))
+    with pytest.raises(UsageError, match="There is no source 7; they are 0 to 0"):
+        pipeline.end_source(7)
+    assert pipeline.run().answered == 3
+    pipeline.stop()
+    assert pipeline.stopped == "", "it had ended by itself"
 
 
 def test_leaving_the_loop_ends_the_run_and_a_second_one_is_refused() -> None:

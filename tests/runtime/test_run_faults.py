@@ -104,3 +104,27 @@ def test_a_reader_who_goes_away_is_no_fault() -> None:
     sink.raises = (4, BrokenPipeError())
     report = Pipeline(Waits(0), Paced(20, live=False), [sink]).run()
     assert report.stopped == "the reader of the output went away"
+
+
+def test_a_reader_who_goes_away_hides_no_fault() -> None:
+    gone, full = Kept("gone"), Kept("full")
+    gone.raises = (1, BrokenPipeError())
+    full.close = lambda: (_ for _ in ()).throw(OSError(28, "No space left on device"))  # type: ignore[method-assign]
+    with pytest.raises(OSError, match="No space left"):
+        Pipeline(Waits(0), Paced(20, live=False), [gone, full]).run()
+
+
+def test_a_source_whose_pipe_breaks_is_a_fault() -> None:
+    source = Paced(5, live=False)
+    source.raises = BrokenPipeError(32, "Broken pipe")
+    with pytest.raises(BrokenPipeError):
+        Pipeline(Waits(0), source, [Kept()]).run()
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_what_closing_a_source_raises_hides_no_fault(live: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    fault, source = InputError("this frame is bad"), Paced(50, live=live, every_s=A)
+    source.close = lambda: (_ for _ in ()).throw(OSError("the device is gone"))  # type: ignore[method-assign]
+    with pytest.raises(InputError, match="this frame is bad"):
+        Pipeline(Waits(0, fault=(0, 5, fault)), source).run()
+    assert "Traceback" not in capsys.readouterr().err

@@ -35,6 +35,7 @@ class Paced:
 
     def __init__(self, count: int, *, live: bool = True, every_s: float = 0.0, name: str = "paced") -> None:
         self.live, self.total, self.name = live, count, name
+        self.any_thread = not live
         self.faults: tuple[str, ...] = ()
         self.reconnects = 0
         self.raises: BaseException | None = None
