@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import resource
 import subprocess
 import sys
@@ -65,8 +66,9 @@ def hangs(folder: Path) -> Row:
     """Let the engine never return before a camera; it is given up after 3 s here, after 30 s by default."""
     film, never = folder / "seen.mp4", threading.Event()
     with mjpeg_at_30() as server, load(find_bundle(BUNDLE), threads=1) as session:
-        model = Broken(session, lambda _: never.wait())
-        pipeline = Pipeline(model, open_source(server.url), [open_sink(film)], plan=Plan(stall_s=3.0))
+        engine = session._held[0]
+        engine.run = after_fifty(engine.run, never)  # inside of the session, which holds its engine meanwhile
+        pipeline = Pipeline(session, open_source(server.url), [open_sink(film)], plan=Plan(stall_s=3.0))
         try:
             pipeline.run(seconds=60)
             said = "nothing"
@@ -74,6 +76,12 @@ def hangs(folder: Path) -> Row:
             said = str(exc)
     never.set()
     return f"{said} The film plays: {played(film)} frames.", "-", "-", "-"
+
+
+def after_fifty(run: Callable[..., Any], never: threading.Event) -> Callable[..., Any]:
+    """Let an engine answer fifty times, and then no more."""
+    counts = itertools.count()
+    return lambda *given: run(*given) if next(counts) < 50 else never.wait()
 
 
 def answers_nan(folder: Path) -> Row:

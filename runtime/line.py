@@ -16,7 +16,7 @@ from .handover import Finished
 from .intake import Intake
 from .pacing import Pace
 from .reading import Reading
-from .stages import Heir, Job, Rung
+from .stages import Heirs, Job, Rung
 from .turns import Parcel, Turn
 
 
@@ -36,8 +36,9 @@ class Line:
         self._turns = [Turn() for _ in self._names]
         self._numbers = itertools.count()
         self._numbering = threading.Lock()
-        self._used: dict[int, int] = {}
-        self._places: dict[int, int | None] = {}
+        self._heirs = Heirs(rungs)
+        self._places: dict[int, int] = {}
+        self._at_source: set[int] = set()
         self._steps = [0] * len(self._names)
 
     @property
@@ -48,7 +49,7 @@ class Line:
     def work(self, worker: int) -> None:
         """Take parcels of frames and carry them through, until ``Finished`` or ``Stopped``."""
         while True:
-            parcel = self._taken() if self._reads is None else self._read(worker, self._reads)
+            parcel = self._taken() if self._reads is None else self._read_by(worker, self._reads)
             for stage, turn in enumerate(self._turns):
                 done = turn.enter(parcel)
                 if done is not None:
@@ -64,12 +65,11 @@ class Line:
 
     def place(self, worker: int) -> str:
         """Name the stage in which a worker was last."""
-        place = self._places.get(worker, 0)
-        return "capture" if place is None else self._names[place]
+        return self._names[self._places.get(worker, 0)]
 
     def reading(self, worker: int) -> bool:
-        """Tell whether a worker was last seen at the source, which may never answer."""
-        return self._places.get(worker, 0) is None
+        """Tell whether a worker is at the source, which may never answer."""
+        return worker in self._at_source
 
     def stuck(self) -> tuple[str, float]:
         """Return the stage that has been at the same parcel for the longest time, and that time in seconds."""
@@ -90,10 +90,15 @@ class Line:
         jobs = self._intake.next()
         return Parcel(next(self._numbers), jobs)  # nobody else leads now
 
-    def _read(self, worker: int, turn: Turn) -> Parcel:
+    def _read_by(self, worker: int, turn: Turn) -> Parcel:
+        self._at_source.add(worker)
+        parcel = self._read(turn)
+        self._at_source.discard(worker)
+        return parcel
+
+    def _read(self, turn: Turn) -> Parcel:
         """Read frames in the order of the numbers."""
-        self._places[worker] = None
-        with self._numbering:
+        with self._numbering:  # here several come at once
             parcel = Parcel(next(self._numbers))
         done = turn.enter(parcel)
         if done is not None:
@@ -110,7 +115,7 @@ class Line:
             parcel = waited
 
     def _do(self, stage: int, jobs: Sequence[Job]) -> bool:
-        """Have a stage done, and deliver after the last one; False if no more answers are wanted."""
+        """Have a stage done, and deliver after the last one; False if no answer is wanted any more: all is stopped then."""
         self._step(stage, jobs)
         if not stage:
             self._intake.led()
@@ -118,8 +123,8 @@ class Line:
 
     def _step(self, number: int, jobs: Sequence[Job]) -> None:
         rung = jobs[0].rung
-        if not number and len(self._rungs) > 1:
-            self._hand_over(rung, jobs)
+        if not number:
+            self._heirs.hand_over(jobs)
         self._pace.began(number)
         self._rungs[rung].stages[number].step(jobs)
         spent_ms = self._pace.ended(number, rung)
@@ -129,13 +134,3 @@ class Line:
             # Written down here and counted when it is answered, all at once: after a stage's work the caches are cold.
             job.spent_ms[name] = spent_ms / len(jobs)
             job.passed.append(((now_ns - job.born_ns) / 1e6, spent_ms))
-
-    def _hand_over(self, rung: int, jobs: Sequence[Job]) -> None:
-        """Let a model that comes in the place of another know what that one knew of each source."""
-        for job in jobs:
-            before = self._used.get(job.lane, 0)
-            if before != rung:
-                model = self._rungs[rung].model
-                if isinstance(model, Heir):
-                    model.take_over(self._rungs[before].model, job.lane)
-                self._used[job.lane] = rung

@@ -94,6 +94,24 @@ class Rung:
     stages: tuple[Stage, ...]
 
 
+class Heirs:
+    """Let a model that comes in the place of another know what that one knew of each source."""
+
+    def __init__(self, rungs: Sequence[Rung]) -> None:
+        self._models = [rung.model for rung in rungs]
+        self._used: dict[int, int] = {}
+
+    def hand_over(self, jobs: Sequence[Job]) -> None:
+        """Look who answered for these jobs' sources before, and have it handed on if that was another one."""
+        for job in jobs if len(self._models) > 1 else ():
+            before = self._used.get(job.lane, 0)
+            if before != job.rung:
+                model = self._models[job.rung]
+                if isinstance(model, Heir):
+                    model.take_over(self._models[before], job.lane)
+                self._used[job.lane] = job.rung
+
+
 def rungs_of(model: Model, fallbacks: Sequence[Model] = (), *, hurried: bool = False) -> tuple[Rung, ...]:
     """Return the models with their stages, which must be alike; one that is hurried has its smaller forms too."""
     for number, one in enumerate(fallbacks):

@@ -47,7 +47,7 @@ class Threads:
             self._writers.begin(f"output {outlet.name}", partial(outlet.work, self._ledger))
         for worker in range(self._line.workers):
             self._workers.begin(
-                f"worker {worker}", partial(self._work, worker), may_stay=partial(self._line.reading, worker)
+                _named(worker), partial(self._work, worker), may_stay=partial(self._line.reading, worker)
             )
         if isinstance(self._intake, Intake):
             for lane in range(len(self._intake.sources)):
@@ -77,7 +77,7 @@ class Threads:
         if left and self._given_up():  # they may have waited for nothing but these
             left = self._wait(self._workers, soon=True)
         self._drained()
-        names = [self._line.place(int(name.rpartition(" ")[2])) for name in left]
+        names = [self._line.place(worker) for worker in range(self._line.workers) if _named(worker) in left]
         names += self._wait(self._writers, soon=self._writers.names() <= self._lost)
         for outlet in self._outlets:
             if names:
@@ -104,3 +104,7 @@ class Threads:
 
     def _progress(self) -> object:
         return self._line.steps(), self._ledger.progress()
+
+
+def _named(worker: int) -> str:
+    return f"worker {worker}"

@@ -176,7 +176,7 @@ def test_a_list_in_a_list_is_refused(bundle: str, tmp_path: Path, capsys: Captur
     path = tmp_path / "all.streams"
     path.write_text("hall.streams\n")
     assert main(["run", bundle, str(path)]) == 2
-    assert f"The list {path} it names a list, hall.streams." in capsys.readouterr().err
+    assert f"{path}, line 1: it names a list, hall.streams." in capsys.readouterr().err
 
 
 def test_several_sources_of_a_classifier_are_counted_apart(bundle: str, tmp_path: Path, capsys: Capture) -> None:
