@@ -115,7 +115,7 @@ class Line:
             parcel = waited
 
     def _do(self, stage: int, jobs: Sequence[Job]) -> bool:
-        """Have a stage done, and deliver after the last one; False if no answer is wanted any more, and all is stopped."""
+        """Have a stage done, and deliver after the last one; False if no answer is wanted any more: all is stopped."""
         self._step(stage, jobs)
         if not stage:
             self._intake.led()
