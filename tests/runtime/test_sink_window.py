@@ -160,6 +160,45 @@ def test_one_window_may_be_closed_and_the_last_one_ends_the_run(screen: Any) -> 
     assert cv2.destroyed == 0
 
 
+def test_keys_are_heard_while_only_the_source_of_a_closed_window_goes_on(screen: Any) -> None:
+    cv2 = screen(Cv2(*[-1] * 4, ord("q")))
+    sink: Any = open_sinks("window://", NAMES)[0]
+    for lane in (0, 1):
+        sink.write_from(frame(), Answer(frame()), lane=lane, born_ns=0)
+    cv2.closed.add("edgevit: hall")
+    for _ in range(2):  # the other film is over
+        sink.write_from(frame(), Answer(frame()), lane=0, born_ns=0)
+    with pytest.raises(BrokenPipeError):
+        sink.write_from(frame(), Answer(frame()), lane=0, born_ns=0)
+    sink.close()
+    assert cv2.destroyed == 1
+
+
+def test_the_remaining_window_may_be_closed_while_only_the_other_source_goes_on(screen: Any) -> None:
+    cv2 = screen(Cv2())
+    sink: Any = open_sinks("window://", NAMES)[0]
+    for lane in (0, 1):
+        sink.write_from(frame(), Answer(frame()), lane=lane, born_ns=0)
+    cv2.closed.add("edgevit: hall")
+    sink.write_from(frame(), Answer(frame()), lane=0, born_ns=0)
+    cv2.closed.add("edgevit: yard")
+    with pytest.raises(BrokenPipeError):
+        sink.write_from(frame(), Answer(frame()), lane=0, born_ns=0)
+
+
+def test_a_window_that_is_closed_before_the_other_source_s_first_picture_does_not_end_the_run(screen: Any) -> None:
+    cv2 = screen(Cv2())
+    sink: Any = open_sinks("window://", NAMES)[0]
+    sink.write_from(frame(), Answer(frame()), lane=0, born_ns=0)
+    cv2.closed.add("edgevit: hall")
+    sink.write_from(frame(), Answer(frame()), lane=0, born_ns=0)
+    sink.write_from(frame(), Answer(frame()), lane=1, born_ns=0)
+    assert cv2.titles == ["edgevit: hall", "edgevit: yard"]
+    cv2.closed.add("edgevit: yard")
+    with pytest.raises(BrokenPipeError):
+        sink.write_from(frame(), Answer(frame()), lane=1, born_ns=0)
+
+
 def test_what_is_no_picture_is_told_in_place_of_being_shown(screen: Any) -> None:
     screen(Cv2())
 
