@@ -1,8 +1,7 @@
 """Show annotated pictures in windows of OpenCV: ``window://``, one a source. ``q`` or Escape ends the run.
 
 So does closing the last one by its own button; before that the others go on, even those that are yet to come. The
-windows belong to the thread that
-writes, which OpenCV allows on Linux and Windows, and macOS does not.
+windows belong to the thread that writes, which OpenCV allows on Linux and Windows, and macOS does not.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from ..frame import Frame
 from ..results import Result
 from .drawn import picture_of
 from .labels import labels_of
-from .protocol import Sink
+from .protocol import Sink, WindowClosed
 
 _TITLE = "edgevit"
 _ENDS = (27, ord("q"))
@@ -31,7 +30,7 @@ _NONE = (
 
 
 class Windows:
-    """Paint each picture in its source's window; who ends it there is told as BrokenPipeError: the run ends quietly."""
+    """Paint each picture in its source's window; who ends it there is told as WindowClosed: the run ends quietly."""
 
     place = "window://"
 
@@ -72,7 +71,7 @@ class Windows:
         self._open -= closed
         self._gone |= closed
         if key in _ENDS or self._gone.issuperset(self._titles):
-            raise BrokenPipeError
+            raise WindowClosed
 
 
 def sink_of(place: str, kind: str, names: tuple[str, ...]) -> Sink:
