@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -167,32 +166,13 @@ def test_what_was_written_before_is_written_anew(bundle: str, folder: Path, tmp_
 # ---- readers who go away, or never were there
 
 
-class Unread:
-    """Be a standard output whose reader has gone."""
-
-    encoding = "utf-8"
-
-    def __init__(self) -> None:
-        self._nowhere = open(os.devnull, "wb")  # noqa: SIM115 - closed with the test
-
-    def write(self, text: str) -> int:
-        raise BrokenPipeError
-
-    def flush(self) -> None:
-        pass
-
-    def fileno(self) -> int:
-        return self._nowhere.fileno()
-
-    def close(self) -> None:
-        self._nowhere.close()
-
-
 @VERBS
 def test_a_window_beside_it_does_not_excuse_a_reader_who_goes_away(
     verb: str, bundle: str, screen: Screen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with closing(Unread()) as stdout:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w", encoding="utf-8") as stdout:
         monkeypatch.setattr(sys, "stdout", stdout)
         assert main([verb, bundle, "synthetic://shapes?count=500", "-", "--show"]) == 141
 
