@@ -17,7 +17,7 @@ from edgevit.errors import UsageError
 from edgevit.runtime import load
 from edgevit.runtime.frame import Frame
 from edgevit.runtime.results import Result, no_result
-from edgevit.runtime.sinks import Fan, Sink, open_sink, refuse_twice
+from edgevit.runtime.sinks import Fan, Sink, open_sink, refuse_twice, who_left
 from edgevit.runtime.sources import Source, freshest, open_source
 
 Model = Callable[[Frame], Result]
@@ -99,8 +99,8 @@ def _run(session: Model, source: Source, sink: Sink, plan: _Plan) -> Summary:
             done += 1
             if plan.progress is not None:
                 plan.progress(done, total, result)
-    except BrokenPipeError:
-        stopped = "the reader of the output went away"
+    except BrokenPipeError as gone:
+        stopped = who_left(gone)
     except KeyboardInterrupt:
         stopped = "interrupted"
     finally:

@@ -18,7 +18,7 @@ from edgevit.bundle import Bundle
 from edgevit.errors import InputError, UsageError
 from edgevit.runtime import Frame, Tracks, TrackSession, load
 from edgevit.runtime.pointing import box_at
-from edgevit.runtime.sinks import Fan, Sink, open_sink, refuse_twice
+from edgevit.runtime.sinks import Fan, Sink, open_sink, refuse_twice, who_left
 from edgevit.runtime.sources import Source, freshest, open_source
 from edgevit.runtime.track_clips import box_in_name
 
@@ -146,8 +146,8 @@ class _Loop:
                     self._progress(self.done, total, tracks)
                 if self._screen is not None and not self._heard(self._screen.show(tracks), frame):
                     return "ended in the window"
-        except BrokenPipeError:
-            return "the reader of the output went away"
+        except BrokenPipeError as gone:
+            return who_left(gone)
         except KeyboardInterrupt:
             return "interrupted"
         finally:

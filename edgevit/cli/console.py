@@ -10,7 +10,6 @@ import contextlib
 import importlib.util
 import json
 import os
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,8 @@ from ..progress import Progress, Step
 _LEAST_NAME = 12
 """Characters of a column of text; what is longer goes on in the next row."""
 _BETWEEN = 3
+_COLUMNS = 80
+"""The width where nobody knows it."""
 
 
 @dataclass
@@ -120,6 +121,18 @@ def fancy(stream: TextIO) -> bool:
     return not plain and stream.isatty() and importlib.util.find_spec("rich") is not None
 
 
+def columns_of(stream: TextIO) -> int:
+    """Return the width of a stream's own terminal, ``COLUMNS`` first: shutil asks stdout, which may be a pipe."""
+    typed = os.environ.get("COLUMNS", "")
+    if typed.isdecimal() and int(typed):
+        return int(typed)
+    fd = _descriptor(stream)
+    try:
+        return (os.get_terminal_size(fd).columns if fd is not None else 0) or _COLUMNS
+    except OSError:
+        return _COLUMNS
+
+
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right: str = "") -> None:
     """Print rows in columns. ``right`` has an ``r`` for each column that is aligned to the right, as in ``-rr-``."""
     widths = [max(len(str(row[n])) for row in [headers, *rows]) for n in range(len(headers))]
@@ -137,7 +150,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right: str =
 def _fits(widths: Sequence[int], right: str) -> bool:
     """Tell whether the terminal is wide enough for all numbers and for what a name needs: rich would cut them off."""
     least = (width if _is_right(right, n) else min(width, _LEAST_NAME) for n, width in enumerate(widths))
-    return sum(least) + _BETWEEN * len(widths) <= shutil.get_terminal_size().columns
+    return sum(least) + _BETWEEN * len(widths) <= columns_of(_shown())
 
 
 def _is_right(right: str, column: int) -> bool:

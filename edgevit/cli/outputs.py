@@ -7,7 +7,6 @@ which the first one's picture would be written. Nothing that looks like that is 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import UsageError
@@ -15,7 +14,6 @@ from ..registry import door
 
 WINDOW = "window://"
 
-_UNREAD = "the reader of the output went away"
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141  # as a shell reports it: 128 + SIGPIPE
 
@@ -32,11 +30,11 @@ def outputs_of(args: argparse.Namespace, typed_input: str) -> list[str]:
     return [*args.outputs, *([WINDOW] if shown else [])]
 
 
-def code_of(stopped: str, outputs: Sequence[str]) -> int:
+def code_of(stopped: str) -> int:
     """Return the exit code for what ended a run. Who closes the window ends it in order; who stops reading does not."""
     if stopped == "interrupted":
         return _INTERRUPTED
-    return _BROKEN_PIPE if stopped == _UNREAD and WINDOW not in outputs else 0
+    return _BROKEN_PIPE if stopped == door("edgevit.runtime.sinks:READER_GONE") else 0
 
 
 def refuse_an_opened_pattern(typed_input: str, outputs: list[str]) -> None:

@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     console.note(f"{summary} ({engine})")
     if not summary.stopped and not summary.frames and summary.faults:
         raise InputError(f"Nothing of {args.input} could be read; why is said above. Name another input.")
-    return code_of(summary.stopped, save)
+    return code_of(summary.stopped)
 
 
 def _json_line(done: int, total: int | None, result: Any) -> None:

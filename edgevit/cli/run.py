@@ -125,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
     for source in sources:
         for fault in source.faults:
             console.note(f"told by the source: {fault}")
-    return code_of(report.stopped, outputs)
+    return code_of(report.stopped)
 
 
 def _machine_ledger(engine: str, minutes: list[dict[str, Any]]) -> Callable[[LedgerReport], None]:

@@ -6,7 +6,6 @@ What does not go to that terminal never waits here: a reader that hangs would ho
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import threading
 from collections.abc import Iterator
@@ -35,7 +34,7 @@ class Status:
         if self._moves:
             with self._lock:
                 # A line that wraps could not be written over: only its last row would be.
-                self._shown = line[: shutil.get_terminal_size().columns - 1]
+                self._shown = line[: console.columns_of(sys.stderr) - 1]
                 print(f"{_ERASE}{self._shown}", end="", file=sys.stderr, flush=True)
         elif self._count % _EVERY == 1:
             console.note(line)

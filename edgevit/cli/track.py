@@ -122,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
     for fault in summary.faults:
         console.note(f"passed over: {fault}")
     console.note(f"{summary} ({engine})")
-    return code_of(summary.stopped, args.outputs)
+    return code_of(summary.stopped)
 
 
 def _together(args: argparse.Namespace) -> int:

@@ -1,11 +1,14 @@
 """Append whole lines to a new file, each at once: whoever reads it, or ends this process, finds no half line.
 
-A line that could not be written whole is taken back.
+A line that could not be written whole is taken back. What is no ordinary file, a named pipe say, takes nothing back;
+its reader may go away as one of the standard output may.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
 import threading
 from pathlib import Path
 
@@ -36,6 +39,8 @@ class LineFile:
                     make_folder(self._path.parent)
                     self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
                 self._append(memoryview(text.encode()))
+            except BrokenPipeError:
+                raise
             except OSError as exc:
                 raise unwritable(str(self._path), exc, kept="The lines before it are whole.") from exc
 
@@ -52,11 +57,13 @@ class LineFile:
             self._lock.release()
 
     def _append(self, line: memoryview) -> None:
-        before = os.fstat(self._file).st_size
+        before = os.fstat(self._file)
         try:
             while line:
                 line = line[os.write(self._file, line) :]
         except OSError:
-            os.ftruncate(self._file, before)
-            os.lseek(self._file, before, os.SEEK_SET)
+            if stat.S_ISREG(before.st_mode):
+                with contextlib.suppress(OSError):  # it would hide the reason
+                    os.ftruncate(self._file, before.st_size)
+                    os.lseek(self._file, before.st_size, os.SEEK_SET)
             raise

@@ -10,6 +10,19 @@ from ..results import Result
 PATIENCE_S = 5.0
 """How long a close waits for a write that hangs; then it is left to that thread, of which the run has told already."""
 
+READER_GONE = "the reader of the output went away"
+WINDOW_CLOSED = "the window was closed"
+"""What a report says of a run that nobody wanted more of. Exit codes are taken from these too."""
+
+
+class WindowClosed(BrokenPipeError):
+    """Tell that a person has ended it in a window; another BrokenPipeError tells that a reader stopped reading."""
+
+
+def who_left(gone: BrokenPipeError) -> str:
+    """Return the words for the one who left."""
+    return WINDOW_CLOSED if isinstance(gone, WindowClosed) else READER_GONE
+
 
 class Sink(Protocol):
     """Take one frame and its result at a time, in order.

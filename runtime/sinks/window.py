@@ -1,7 +1,7 @@
 """Show annotated pictures in windows of OpenCV: ``window://``, one a source. ``q`` or Escape ends the run.
 
-So does closing the last one by its own button; before that the others go on. The windows belong to the thread that
-writes, which OpenCV allows on Linux and Windows, and macOS does not.
+So does closing the last one by its own button; before that the others go on, even those that are yet to come. The
+windows belong to the thread that writes, which OpenCV allows on Linux and Windows, and macOS does not.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..frame import Frame
 from ..results import Result
 from .drawn import picture_of
 from .labels import labels_of
-from .protocol import Sink
+from .protocol import Sink, WindowClosed
 
 _TITLE = "edgevit"
 _ENDS = (27, ord("q"))
@@ -30,7 +30,7 @@ _NONE = (
 
 
 class Windows:
-    """Paint each picture in its source's window; who ends it there is told as BrokenPipeError: the run ends quietly."""
+    """Paint each picture in its source's window; who ends it there is told as WindowClosed: the run ends quietly."""
 
     place = "window://"
 
@@ -44,28 +44,34 @@ class Windows:
         self.write_from(frame, result, lane=0, born_ns=0)
 
     def write_from(self, frame: Frame, result: Result, *, lane: int, born_ns: int) -> None:
-        """Paint a picture of that source; one whose window was closed is shown no more."""
+        """Paint a picture of that source; one whose window was closed is shown no more, but the others are heard."""
         title = self._titles[lane if lane < len(self._titles) else 0]
-        if title in self._gone:
-            return
-        cv2 = self._cv2
         try:
-            if title not in self._open:
-                cv2.namedWindow(title, cv2.WINDOW_NORMAL)
-                self._open.add(title)
-            cv2.imshow(title, np.ascontiguousarray(picture_of(result)[..., ::-1]))
-            key = int(cv2.waitKey(1)) & 0xFF  # of any of the windows
-            closed = {one for one in self._open if cv2.getWindowProperty(one, cv2.WND_PROP_VISIBLE) < 1}
-        except cv2.error as exc:
+            if title not in self._gone:
+                self._paint(title, result)
+            self._hear()
+        except self._cv2.error as exc:
             raise EnvironmentFault(_NONE.format("this OpenCV has no windows (a headless build)")) from exc
-        self._open -= closed
-        self._gone |= closed
-        if key in _ENDS or not self._open:
-            raise BrokenPipeError
 
     def close(self) -> None:
         while self._open:
             self._cv2.destroyWindow(self._open.pop())
+
+    def _paint(self, title: str, result: Result) -> None:
+        if title not in self._open:
+            self._cv2.namedWindow(title, self._cv2.WINDOW_NORMAL)
+            self._open.add(title)
+        self._cv2.imshow(title, np.ascontiguousarray(picture_of(result)[..., ::-1]))
+
+    def _hear(self) -> None:
+        """Look at the keys of all windows, and which were closed: with every answer, whosever window it would be in."""
+        cv2 = self._cv2
+        key = int(cv2.waitKey(1)) & 0xFF
+        closed = {one for one in self._open if cv2.getWindowProperty(one, cv2.WND_PROP_VISIBLE) < 1}
+        self._open -= closed
+        self._gone |= closed
+        if key in _ENDS or self._gone.issuperset(self._titles):
+            raise WindowClosed
 
 
 def sink_of(place: str, kind: str, names: tuple[str, ...]) -> Sink:

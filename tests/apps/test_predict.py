@@ -17,6 +17,7 @@ from edgevit.errors import EngineError, InputError, UsageError
 from edgevit.pictures import read_picture, write_picture
 from edgevit.runtime.frame import Frame
 from edgevit.runtime.results import Classification, Result, Speed
+from edgevit.runtime.sinks import WindowClosed
 from edgevit.runtime.sources import open_source
 
 
@@ -130,9 +131,13 @@ def test_what_was_answered_before_the_engine_broke_is_kept(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("fault", "words"),
-    [(KeyboardInterrupt(), "interrupted"), (BrokenPipeError(), "the reader of the output went away")],
+    [
+        (KeyboardInterrupt(), "interrupted"),
+        (BrokenPipeError(), "the reader of the output went away"),
+        (WindowClosed(), "the window was closed"),
+    ],
 )
-def test_an_interrupt_and_a_reader_who_leaves_end_the_run_quietly(fault: BaseException, words: str) -> None:
+def test_an_interrupt_and_whoever_leaves_end_the_run_quietly(fault: BaseException, words: str) -> None:
     summary = predict(Fake(2, fault), "synthetic://shapes")
     assert (summary.frames, summary.stopped) == (2, words)
     assert words in str(summary)

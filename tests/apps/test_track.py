@@ -19,6 +19,7 @@ from edgevit.apps.track import Summary, track
 from edgevit.errors import EngineError, InputError, UsageError
 from edgevit.pictures import read_picture
 from edgevit.runtime import Frame, Tracks, TrackSession
+from edgevit.runtime.sinks import WindowClosed
 from edgevit.runtime.sources import open_source
 from edgevit.runtime.track_clips import box_in_name
 
@@ -383,11 +384,13 @@ class Breaking:
 
 @pytest.mark.parametrize(
     ("fault", "words"),
-    [(KeyboardInterrupt(), "interrupted"), (BrokenPipeError(), "the reader of the output went away")],
+    [
+        (KeyboardInterrupt(), "interrupted"),
+        (BrokenPipeError(), "the reader of the output went away"),
+        (WindowClosed(), "the window was closed"),
+    ],
 )
-def test_an_interrupt_and_a_reader_who_leaves_end_the_run_quietly(
-    fault: BaseException, words: str, tmp_path: Path
-) -> None:
+def test_an_interrupt_and_whoever_leaves_end_the_run_quietly(fault: BaseException, words: str, tmp_path: Path) -> None:
     summary = track(tracker(), Breaking(fault), box_xywh=red_box.box_xywh(0), save=[tmp_path / "a.jsonl"])
     assert (summary.frames, summary.stopped) == (2, words)
     assert len(lines(tmp_path / "a.jsonl")) == 2

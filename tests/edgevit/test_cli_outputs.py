@@ -83,10 +83,12 @@ def test_every_answer_is_shown_in_one_window_beside_other_outputs(
 
 
 @VERBS
-def test_a_key_in_the_window_ends_it(verb: str, bundle: str, screen: Screen) -> None:
+def test_a_key_in_the_window_ends_it(verb: str, bundle: str, screen: Screen, capsys: Capture) -> None:
     screen.keys = [-1, ord("q")]
     assert main([verb, bundle, "synthetic://shapes?count=500", "--show"]) == 0
     assert len(screen.shown) == 2
+    said = capsys.readouterr()
+    assert "; the window was closed." in said.out + said.err
 
 
 @VERBS
@@ -162,6 +164,18 @@ def test_what_was_written_before_is_written_anew(bundle: str, folder: Path, tmp_
 
 
 # ---- readers who go away, or never were there
+
+
+@VERBS
+def test_a_window_beside_it_does_not_excuse_a_reader_who_goes_away(
+    verb: str, bundle: str, screen: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w", encoding="utf-8") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert main([verb, bundle, "synthetic://shapes?count=500", "-", "--show"]) == 141
+
 
 CODE = "import sys; from edgevit.cli import main; sys.exit(main(sys.argv[1:]))"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import struct
 import sys
 import threading
 from collections.abc import Callable
@@ -77,6 +79,27 @@ def test_the_line_is_cut_before_it_wraps(opened: Make) -> None:
     status.now("x" * 100)
     status.now("y" * 100)
     assert terminal.lines == ["y" * 39]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are of POSIX")
+@pytest.mark.parametrize(("typed", "width"), [(None, 60), ("", 60), ("0", 60), ("wide", 60), ("50", 50)])
+def test_the_width_is_that_of_the_terminal_where_the_line_stands(
+    typed: str | None, width: int, opened: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which stderr is, and stdout may be a pipe."""
+    import fcntl
+    import termios
+
+    opened(real=False)
+    monkeypatch.delenv("COLUMNS")
+    if typed is not None:
+        monkeypatch.setenv("COLUMNS", typed)
+    reader, writer = os.openpty()
+    with os.fdopen(reader, "rb", buffering=0) as person, os.fdopen(writer, "w", encoding="utf-8") as terminal:
+        fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("4H", 24, 60, 0, 0))
+        monkeypatch.setattr(sys, "stderr", terminal)
+        Status().now("x" * 100)
+        assert person.read(1000).count(b"x") == width - 1
 
 
 @pytest.mark.parametrize(("real", "term"), [(False, "xterm"), (True, "dumb")])

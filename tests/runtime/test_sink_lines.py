@@ -59,6 +59,34 @@ def test_half_a_line_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert (tmp_path / "x.jsonl").read_bytes() == whole
 
 
+def test_what_hinders_the_taking_back_does_not_hide_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> Any:
+        raise OSError(5, "Input/output error")
+
+    def filling(file: int, data: Any) -> int:
+        raise OSError(28, "No space left on device")
+
+    sink = open_sink(tmp_path / "x.jsonl")
+    monkeypatch.setattr(os, "ftruncate", fails)
+    monkeypatch.setattr(os, "write", filling)
+    with pytest.raises(EnvironmentFault, match="No space left on device"):
+        sink.write(frame(), Answer(frame()))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are of POSIX")
+def test_the_reader_of_a_named_pipe_may_go_away(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    sink = open_sink(path)
+    sink.write(frame(), Answer(frame()))
+    assert json.loads(os.read(reader, 1 << 16))["index"] == 0
+    os.close(reader)
+    with pytest.raises(BrokenPipeError):
+        sink.write(frame(1), Answer(frame(1)))
+    sink.close()
+
+
 def test_a_dash_is_the_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     feed("-", frame(4))
     assert json.loads(capsys.readouterr().out)["index"] == 4

@@ -10,7 +10,7 @@ from answered import U8, Answer, feed, frame
 
 from edgevit.errors import EnvironmentFault, InputError
 from edgevit.runtime.pipeline import Pipeline
-from edgevit.runtime.sinks import open_sink, open_sinks
+from edgevit.runtime.sinks import WindowClosed, open_sink, open_sinks
 
 NAMES = ("/in/hall.mp4", "/in/yard.mp4")
 
@@ -79,14 +79,14 @@ def test_a_key_ends_a_run_quietly(cv2: Cv2, screen: Any) -> None:
     screen(cv2)
     pipeline = Pipeline(lambda one: Answer(one), (frame(n) for n in range(100)), [open_sink("window://")])
     report = pipeline.run()
-    assert report.stopped == "the reader of the output went away"
+    assert report.stopped == "the window was closed"
     assert (len(cv2.shown), cv2.destroyed) == (2, 1)
 
 
 def test_a_window_that_a_person_closed_is_not_closed_again(screen: Any) -> None:
     cv2 = screen(Cv2(visible=0.0))
     sink = open_sink("window://")
-    with pytest.raises(BrokenPipeError):
+    with pytest.raises(WindowClosed):
         sink.write(frame(), Answer(frame()))
     sink.close()
     assert cv2.destroyed == 0
@@ -135,7 +135,7 @@ def test_a_key_in_any_window_ends_the_run_and_closes_all(screen: Any) -> None:
     cv2 = screen(Cv2(*[-1] * 5, ord("q")))
     (sink,) = open_sinks("window://", NAMES)
     pipeline = Pipeline(Answer, [map(frame, range(300)), map(frame, range(300))], [sink])
-    assert pipeline.run().stopped == "the reader of the output went away"
+    assert pipeline.run().stopped == "the window was closed"
     assert (len(cv2.shown), cv2.destroyed) == (6, len(cv2.titles))
 
 
@@ -154,10 +154,49 @@ def test_one_window_may_be_closed_and_the_last_one_ends_the_run(screen: Any) -> 
     write(0)
     assert len(cv2.shown) == 3, "what was closed is shown no more"
     cv2.closed.add("edgevit: yard")
-    with pytest.raises(BrokenPipeError):
+    with pytest.raises(WindowClosed):
         write(1)
     sink.close()
     assert cv2.destroyed == 0
+
+
+def test_keys_are_heard_while_only_the_source_of_a_closed_window_goes_on(screen: Any) -> None:
+    cv2 = screen(Cv2(*[-1] * 4, ord("q")))
+    sink: Any = open_sinks("window://", NAMES)[0]
+    for lane in (0, 1):
+        sink.write_from(frame(), Answer(frame()), lane=lane, born_ns=0)
+    cv2.closed.add("edgevit: hall")
+    for _ in range(2):  # the other film is over
+        sink.write_from(frame(), Answer(frame()), lane=0, born_ns=0)
+    with pytest.raises(WindowClosed):
+        sink.write_from(frame(), Answer(frame()), lane=0, born_ns=0)
+    sink.close()
+    assert cv2.destroyed == 1
+
+
+def test_the_remaining_window_may_be_closed_while_only_the_other_source_goes_on(screen: Any) -> None:
+    cv2 = screen(Cv2())
+    sink: Any = open_sinks("window://", NAMES)[0]
+    for lane in (0, 1):
+        sink.write_from(frame(), Answer(frame()), lane=lane, born_ns=0)
+    cv2.closed.add("edgevit: hall")
+    sink.write_from(frame(), Answer(frame()), lane=0, born_ns=0)
+    cv2.closed.add("edgevit: yard")
+    with pytest.raises(WindowClosed):
+        sink.write_from(frame(), Answer(frame()), lane=0, born_ns=0)
+
+
+def test_a_window_that_is_closed_before_the_other_source_s_first_picture_does_not_end_the_run(screen: Any) -> None:
+    cv2 = screen(Cv2())
+    sink: Any = open_sinks("window://", NAMES)[0]
+    sink.write_from(frame(), Answer(frame()), lane=0, born_ns=0)
+    cv2.closed.add("edgevit: hall")
+    sink.write_from(frame(), Answer(frame()), lane=0, born_ns=0)
+    sink.write_from(frame(), Answer(frame()), lane=1, born_ns=0)
+    assert cv2.titles == ["edgevit: hall", "edgevit: yard"]
+    cv2.closed.add("edgevit: yard")
+    with pytest.raises(WindowClosed):
+        sink.write_from(frame(), Answer(frame()), lane=1, born_ns=0)
 
 
 def test_what_is_no_picture_is_told_in_place_of_being_shown(screen: Any) -> None:
