@@ -11,7 +11,7 @@ from .handover import Finished, Handover, Stopped
 from .ledger import Ledger
 from .outcome import OutputLeft
 from .results import Result, no_result
-from .sinks import Sink
+from .sinks import Sink, who_left
 from .stages import Job
 
 
@@ -75,7 +75,7 @@ class Outlet:
         try:
             self._write_all(ledger)
         except BrokenPipeError as exc:
-            raise OutputLeft("the reader of the output went away") from exc
+            raise OutputLeft(who_left(exc)) from exc
         finally:
             self.give_up()
             self._busy_since_s = time.monotonic()
