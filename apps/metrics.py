@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -30,12 +31,14 @@ class Metrics(Port):
     ) -> None:
         super().__init__(place, hosts=hosts, token=token)
         self._say, self._events = say, 0
+        self._events_lock = threading.Lock()
 
     def counting(self, on_event: Callable[[str], object] | None) -> Callable[[str], object]:
-        """Return what counts the events of a run and passes them on."""
+        """Return what counts the events of a run, which come from any of its threads, and passes them on."""
 
         def heard(words: str) -> None:
-            self._events += 1
+            with self._events_lock:
+                self._events += 1
             if on_event is not None:
                 on_event(words)
 

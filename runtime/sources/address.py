@@ -20,8 +20,9 @@ NETWORK = ("transport", "hw", "timeout", "retries")
 DEVICE = ("size", "fps", "format", "hw", "timeout", "retries")
 TRANSPORTS = ("tcp", "udp", "http", "https")
 
-_LOGIN = re.compile(r"([a-z][a-z0-9+.-]*://)([^/?#]*|[^/?#@:\[]+:(?!\d+[/?#])[^@\s]*)@", re.IGNORECASE)
-"""A password with a slash in it is no URL, but typed all the same; what stands behind a port is none."""
+_LOGIN = re.compile(r"([a-z][a-z0-9+.-]*://)((?!\[)[^/?#:]*:.*|[^/?#]*)@", re.IGNORECASE | re.DOTALL)
+"""A password with a slash or an @ in it is no URL, but typed all the same. So one ends at the last @ of all, although a
+port and a path with an @ look like that too: those are hidden for nothing."""
 _QUERIED = re.compile(r"((?:passw(?:or)?d|pass|pwd|token|secret)=)[^&;#/]+", re.IGNORECASE)
 """Some cameras want it behind the question mark, or in the path."""
 _SECONDS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0}
@@ -65,15 +66,20 @@ def shown(uri: str) -> str:
 
 
 def without_login(uri: str, words: str) -> str:
-    """Return a foreign message from which the URI's user and password were taken."""
+    """Return a foreign message from which the URI's password was taken, also up to where others see its end."""
     found = _LOGIN.match(uri)
     words = words.replace(uri, shown(uri))
-    return words.replace(found[2], "…") if found and found[2] else words
+    password = found[2].partition(":")[2] if found else ""
+    for end in (len(password), *(n for n in range(len(password) - 1, 0, -1) if password[n] in "@/?#")):
+        if end:
+            words = re.sub(rf"(?<!\w){re.escape(password[:end])}(?!\w)", "…", words)
+    return words
 
 
 def _user(login: str) -> str:
-    user, colon, _ = login.partition(":")
-    return f"{user}:…" if colon else user
+    user, colon, password = login.partition(":")
+    # If that mark began a query, what follows is no host: labels (sinks/labels.py) must see that it was there.
+    return f"{user}:{'…?…' if '?' in password else '…'}" if colon else user
 
 
 def _read(key: str, text: str) -> tuple[str, Any]:

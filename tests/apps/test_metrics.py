@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -93,6 +94,30 @@ def test_what_the_deadline_lets_go_is_told(bundle: Path) -> None:
     assert figure(text, "edgevit_run_events_total") >= 1
     assert figure(text, "edgevit_bundle_info", policy="newest") == 1
     assert any("the limit of 0 ms cannot be kept" in event for event in report.events)
+
+
+def test_events_of_two_threads_are_both_counted() -> None:
+    both = threading.Barrier(2)
+
+    class Count(int):
+        """Be added to by two threads at the same time, if they are let."""
+
+        def __add__(self, other: int) -> Count:
+            with contextlib.suppress(threading.BrokenBarrierError):
+                both.wait(0.5)
+            return Count(int(self) + other)
+
+    metrics = Metrics("0")
+    metrics._events = Count()
+    heard: list[str] = []
+    on_event = metrics.counting(heard.append)
+    threads = [threading.Thread(target=on_event, args=(word,)) for word in ("late", "lost")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    metrics.close()
+    assert metrics._events == len(heard) == 2
 
 
 def test_who_stands_in_for_the_deadline_is_told() -> None:

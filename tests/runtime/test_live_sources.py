@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import sys
 import threading
 import time
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from mjpeg_server import Camera, Server, answers, freezes, jpeg, noise, sends, serves
 from paced import Kept, Waits
@@ -22,8 +23,9 @@ from edgevit.errors import EnvironmentFault, InputError, MissingDependencyError,
 from edgevit.runtime.frame import Frame
 from edgevit.runtime.pipeline import Pipeline
 from edgevit.runtime.plan import Plan
+from edgevit.runtime.sinks.labels import labels_of
 from edgevit.runtime.sources import camera, live, live_av, open_source, open_sources
-from edgevit.runtime.sources.address import DEVICE, NETWORK, Wishes, shown, split
+from edgevit.runtime.sources.address import DEVICE, NETWORK, Wishes, shown, split, without_login
 from edgevit.runtime.sources.stream_clock import StreamClock
 
 av = pytest.importorskip("av")
@@ -273,15 +275,53 @@ def test_a_wish_that_cannot_be_is_named(uri: str, sentence: str) -> None:
 
 
 def test_shown_hides_the_password_alone() -> None:
-    assert shown("rtsp://me:secret@cam:554/1?a=@b:c") == "rtsp://me:…@cam:554/1?a=@b:c"
+    assert shown("rtsp://me:secret@cam:554/1?a=b:c") == "rtsp://me:…@cam:554/1?a=b:c"
     assert shown("rtsp://me@cam/1") == "rtsp://me@cam/1"
     assert shown("http://cam/a:b@c") == "http://cam/a:b@c"
-    assert shown("rtsp://me:se/cr?e#t@cam/1") == "rtsp://me:…@cam/1", "no URL, but typed"
+    assert shown("rtsp://me@[::1]:554/1") == "rtsp://me@[::1]:554/1"
+    assert shown("rtsp://cam:554/x:y") == "rtsp://cam:554/x:y"
+    assert shown("rtsp://me:se/cr#et@cam/1") == "rtsp://me:…@cam/1", "no URL, but typed"
+    assert shown("rtsp://me:se/cr?e#t@cam/1") == "rtsp://me:…?…@cam/1"
     assert shown("http://[::1]/a@b") == "http://[::1]/a@b"
-    assert shown("http://cam:80?at=a@b") == "http://cam:80?at=a@b"
-    assert shown("rtsp://cam:554/x@y:z") == "rtsp://cam:554/x@y:z"
+    assert shown("http://[::1]:80/a@b") == "http://[::1]:80/a@b"
     assert shown("http://cam/v.cgi?user=me&pwd=secret&channel=1") == "http://cam/v.cgi?user=me&pwd=…&channel=1"
     assert shown("rtsp://cam/user=me_password=secret_channel=1") == "rtsp://cam/user=me_password=…"
+
+
+SIGNS = st.text("aZ0 @:/?#[]!%", max_size=6)
+
+
+@given(
+    st.sampled_from(["me", "", "me@home.com", "m[e"]),
+    st.tuples(SIGNS, SIGNS).map("sEcrEt".join),
+    st.sampled_from(["cam/1", "cam", "cam:554/1", "[::1]:554/1", "cam/1?channel=1"]),
+)
+@example("admin", "12/34sEcrEt", "cam/1")
+@example("u", "p@ss/wsEcrEt", "host/1")
+def test_no_password_is_shown_and_the_label_is_the_same_with_it(user: str, password: str, host: str) -> None:
+    uri = f"rtsp://{user}:{password}@{host}"
+    hidden = "…?…" if "?" in password else "…"
+    assert shown(uri) == f"rtsp://{user}:{hidden}@{host}"
+    assert labels_of([shown(uri)]) == labels_of([uri])
+    assert "sEcrEt" not in without_login(uri, f"no answer of {uri}: {user}:{password} is refused, as is '{password}'")
+
+
+@pytest.mark.parametrize("uri", ["http://cam:80?at=a@b", "rtsp://cam:554/x@y:z", "rtsp://me:secret@cam:554/1?a=@b:c"])
+def test_what_may_be_a_password_is_hidden_rather_than_shown(uri: str) -> None:
+    assert re.fullmatch(r"\w+://\w+:…(\?…)?@[yzbc:]+", shown(uri))
+
+
+@pytest.mark.parametrize(
+    ("uri", "words", "told"),
+    [
+        ("rtsp://me:s3c-ret/x@cam/1", "Port could not be read as 's3c-ret'", "Port could not be read as '…'"),
+        ("rtsp://me:a@b/c@cam/1", "tcp://me:a@b is silent", "tcp://me:… is silent"),
+        ("rtsp://me@cam/1", "the time is over for me@cam", "the time is over for me@cam"),
+        ("rtsp://me:e@cam/1", "the end", "the end"),
+    ],
+)
+def test_a_foreign_message_loses_what_it_took_for_the_password(uri: str, words: str, told: str) -> None:
+    assert without_login(uri, words) == told
 
 
 def test_an_address_that_is_none_is_told_without_its_password() -> None:
