@@ -15,7 +15,7 @@ WINDOW_CLOSED = "the window was closed"
 """What a report says of a run that nobody wanted more of. Exit codes are taken from these too."""
 
 
-class WindowClosed(BrokenPipeError):
+class WindowClosed(BrokenPipeError):  # noqa: N818 - it is the end that was wished for
     """Tell that a person has ended it in a window; another BrokenPipeError tells that a reader stopped reading."""
 
 
